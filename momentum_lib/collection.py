@@ -37,6 +37,7 @@ KERNEL_ENVIRONMENT: Final = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "VECLIB_MAXIMUM_THREADS": "1",
+    "NPROC": "1",  # XLA sizes its pool of threads by it
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "JAX_PLATFORMS": "cpu",

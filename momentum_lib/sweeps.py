@@ -23,7 +23,7 @@ from momentum_lib.runner import Run, run
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["sweep"]
+__all__ = ["progress_bar", "sweep"]
 
 Measure = Callable[[Run], Any]
 
@@ -255,7 +255,7 @@ def _carried(
                 "at the top of a module, or use a ThreadPoolExecutor."
             ) from error
     results = map(_measured, tasks) if executor is None else executor.map(_measured, tasks)
-    bar = _bar(total) if progress else None
+    bar = progress_bar(total, "point") if progress else None
     done = []
     try:
         for task, result in zip(tasks, results, strict=True):
@@ -268,12 +268,13 @@ def _carried(
     return done
 
 
-def _bar(total: int) -> Any:
+def progress_bar(total: int, unit: str) -> Any:
+    """A bar on stderr, or None where tqdm (the extra lab) is not installed."""
     try:
         from tqdm import tqdm
-    except ImportError:  # the lab extra is not installed
+    except ImportError:
         return None
-    return tqdm(total=total, unit="point", leave=False)
+    return tqdm(total=total, unit=unit, leave=False)
 
 
 def _measured(task: _Task) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -1,0 +1,303 @@
+"""Many trainings: on any executor, kept one by one, so that what was interrupted goes on.
+
+A campaign is a list of trials and gives a tidy frame. `measured` is how a notebook meets one that takes
+hours: `momentum reproduce --full` carries it out and writes ``notebooks/results/NAME.csv``; without
+``--full`` the committed file is read, and refused if it was made from other trials.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from momentum_lib.collection import find_root
+from momentum_lib.definition import Rule
+from momentum_lib.learning.tasks import Task
+from momentum_lib.learning.training import describe_training, train
+from momentum_lib.sweeps import progress_bar
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Trial", "best_eta_of", "carry_out", "measured", "spread"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a campaign: the arguments of `train`, and what its rows are called.
+
+    Parameters
+    ----------
+    rule, task, steps, hyper, seed, every, target
+        As in `train`.
+    label : mapping of str to number or str
+        Columns of its rows in the frame, beside ``eta`` (if a number) and ``seed``.
+    at : tuple of int, optional
+        The steps whose records are kept; the last record alone by default.
+    """
+
+    rule: Rule
+    task: Task
+    steps: int
+    hyper: Mapping[str, Any]
+    seed: int = 0
+    every: int | None = None
+    target: float | None = None
+    label: Mapping[str, Any] = field(default_factory=dict)
+    at: tuple[int, ...] | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides its result, in words."""
+        every = self.every or 0
+        told = describe_training(
+            self.rule, self.task, self.steps, self.seed, every, self.target, dict(self.hyper)
+        )
+        return {**told, "at": self.at}
+
+
+def carry_out(
+    trials: Iterable[Trial],
+    executor: Executor | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    progress: bool | Callable[[int, int], None] = True,
+) -> pd.DataFrame:
+    """Train every trial.
+
+    Parameters
+    ----------
+    trials : iterable of Trial
+    executor : concurrent.futures.Executor, optional
+        Carries the trials; without one they run here, in order. Start processes by ``spawn``: JAX runs
+        threads, and a fork would copy their locks.
+    folder : path, optional
+        Keep each result there as it comes; a trial whose result is there is not trained again. A result
+        is named by its settings, the version of JAX and the code of rules, schedules and this package.
+    progress : bool or function
+        Show a bar (on stderr, if tqdm is installed), or call the function with how many are done and all.
+
+    Returns
+    -------
+    DataFrame
+        One row a trial and kept record, in the order of the trials: the label's columns, ``eta``, ``seed``,
+        ``t``, ``loss``, ``error`` (inf if it had diverged), ``diverged_at`` (inf if it did not).
+
+    Raises
+    ------
+    ValueError
+        No trial at all.
+    """
+    import pandas as pd
+
+    trials = list(trials)
+    if not trials:
+        raise ValueError("there is no trial to carry out; give at least one.")
+    tell = progress if callable(progress) else None
+    bar = progress_bar(len(trials), "training") if progress is True else None
+    found: dict[int, list[dict[str, Any]]] = {}
+    for number, rows in _carried(trials, executor, folder):
+        found[number] = rows
+        if tell is not None:
+            tell(len(found), len(trials))
+        if bar is not None:
+            bar.update()
+    if bar is not None:
+        bar.close()
+    return pd.DataFrame([row for number in range(len(trials)) for row in found[number]])
+
+
+def _carried(
+    trials: Sequence[Trial], executor: Executor | None, folder: str | os.PathLike[str] | None
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """The rows of each trial as they come, by its number."""
+    if executor is None:
+        for number, trial in enumerate(trials):
+            yield number, _rows(trial, folder)
+        return
+    futures = {executor.submit(_rows, trial, folder): number for number, trial in enumerate(trials)}
+    for future in as_completed(futures):
+        yield futures[future], future.result()
+
+
+def _rows(trial: Trial, folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
+    """The kept records of a trial, trained now or read from `folder`."""
+    kept = None if folder is None else Path(folder) / f"{_digest(trial.settings, _code())}.json"
+    if kept is not None and kept.is_file():
+        records = json.loads(kept.read_text(encoding="utf-8"))
+    else:
+        records = _train(trial)
+        if kept is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            part = kept.with_name(f".{kept.name}.{os.getpid()}")
+            part.write_text(json.dumps(records), encoding="utf-8")
+            part.replace(kept)
+    named = {**trial.label, **_plain_eta(trial), "seed": trial.seed}
+    return [{**named, **record} for record in records]
+
+
+def _plain_eta(trial: Trial) -> dict[str, float]:
+    eta = trial.hyper.get("eta")
+    return {"eta": float(eta)} if isinstance(eta, int | float) else {}
+
+
+def _train(trial: Trial) -> list[dict[str, Any]]:
+    made = train(
+        trial.rule,
+        trial.task,
+        trial.steps,
+        seed=trial.seed,
+        every=trial.every,
+        target=trial.target,
+        **trial.hyper,
+    )
+    diverged = float("inf") if made.diverged_at is None else made.diverged_at
+    records = []
+    for t in trial.at or (int(made.t[-1]),):
+        row = int(np.searchsorted(made.t, t))
+        past = row == len(made.t)  # ended before t: diverged, or the target was met
+        row = min(row, len(made.t) - 1)
+        if made.t[row] != t and not past:
+            raise ValueError(f"step {t} is not recorded; the records stand at {made.t.tolist()}.")
+        error = float(made.error[row])
+        records.append({"t": t, "loss": float(made.loss[row]), "error": error, "diverged_at": diverged})
+    return records
+
+
+def _digest(*things: Any) -> str:
+    return hashlib.sha256(json.dumps(things, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _code() -> list[str]:
+    """What the numbers of a training hang on besides its settings."""
+    import jax
+
+    library = Path(__file__).parent.parent
+    parts = ("datasets", "sequences", "weights", "tasks", "training")
+    files = [library / "learning" / f"{part}.py" for part in parts]
+    files += [library / "rules.py", library / "schedules.py"]
+    return [jax.__version__, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)]
+
+
+# --- Campaigns that take hours ----------------------------------------------------------------------
+
+
+def measured(name: str, trials: Iterable[Trial]) -> pd.DataFrame:
+    """The results of a long campaign: carried out under ``momentum reproduce --full``, else as committed.
+
+    Under ``--full`` the trials spread over all cores, resumable (``.momentum/trainings``), and the frame
+    is written to ``notebooks/results/NAME.csv``. Its first line keeps a digest of the trials' settings.
+
+    Parameters
+    ----------
+    name : str
+        Written out at the call, as a figure's name is.
+    trials : iterable of Trial
+
+    Returns
+    -------
+    DataFrame
+        As `carry_out` gives it, numbers to six digits.
+
+    Raises
+    ------
+    ValueError
+        There is no committed result, or it was made from other trials.
+    """
+    trials = list(trials)
+    made_from = _digest([trial.settings for trial in trials])
+    root = find_root()
+    if os.environ.get("MOMENTUM_FULL"):
+        import multiprocessing
+
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as executor:
+            frame = carry_out(trials, executor, root / ".momentum" / "trainings", _teller(name))
+        text = io.StringIO()
+        text.write(f"# {json.dumps({'trials': len(trials), 'settings': made_from})}\n")
+        frame.to_csv(text, index=False, float_format="%.6g", lineterminator="\n")
+        folder = Path(os.environ.get("MOMENTUM_RESULTS") or root / "notebooks" / "results")
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{name}.{os.getpid()}"
+        part.write_text(text.getvalue(), encoding="utf-8")
+        part.replace(folder / f"{name}.csv")
+        return _read(text.getvalue(), made_from, name)
+    file = root / "notebooks" / "results" / f"{name}.csv"
+    if not file.is_file():
+        raise ValueError(f"There is no notebooks/results/{name}.csv; run `momentum reproduce --full`.")
+    return _read(file.read_text(encoding="utf-8"), made_from, name)
+
+
+def _teller(name: str) -> Callable[[int, int], None]:
+    """Write how far a campaign is to ``$MOMENTUM_PROGRESS``, where `momentum reproduce` reads it."""
+    file = os.environ.get("MOMENTUM_PROGRESS")
+
+    def tell(done: int, total: int) -> None:
+        if file:
+            Path(file).write_text(f"{name} {done}/{total}", encoding="utf-8")
+
+    return tell
+
+
+def _read(text: str, made_from: str, name: str) -> pd.DataFrame:
+    import pandas as pd
+
+    head, _, table = text.partition("\n")
+    if json.loads(head.removeprefix("#"))["settings"] != made_from:
+        raise ValueError(
+            f"notebooks/results/{name}.csv was made from other trials than these; "
+            f"take the notebook's settings back, or run `momentum reproduce --full`."
+        )
+    return pd.read_csv(io.StringIO(table))
+
+
+# --- From trials to a table -------------------------------------------------------------------------
+
+
+def best_eta_of(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Keep, in every cell, the rows of its best learning rate: the least mean error over the seeds.
+
+    An eta of which any seed diverged has an infinite mean and is not chosen while another is left.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of `carry_out`: one row a cell, eta and seed.
+    by : sequence of str
+        The columns that make a cell.
+
+    Returns
+    -------
+    DataFrame
+        The rows of the chosen etas, with ``edge``: whether the chosen one is the least or the largest tried.
+    """
+    by = list(by)
+    mean = frame.groupby([*by, "eta"], as_index=False, sort=False)["error"].mean()
+    chosen = mean.loc[mean.groupby(by, sort=False)["error"].idxmin(), [*by, "eta"]]
+    ends = frame.groupby(by, sort=False)["eta"].agg(["min", "max"]).reset_index()
+    chosen = chosen.merge(ends, on=by)
+    chosen["edge"] = (chosen["eta"] == chosen["min"]) | (chosen["eta"] == chosen["max"])
+    return frame.merge(chosen.drop(columns=["min", "max"]), on=[*by, "eta"])
+
+
+def spread(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Median, least and largest error over the seeds of every cell, and how many of them diverged.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by cell: ``median``, ``least``, ``largest``, ``seeds``, ``diverged``.
+    """
+    cells = frame.assign(diverged=np.isfinite(frame["diverged_at"])).groupby(list(by), sort=False)
+    table = cells["error"].agg(median="median", least="min", largest="max", seeds="size")
+    return table.assign(diverged=cells["diverged"].sum())
