@@ -25,7 +25,8 @@ def pytest_configure():
         MOMENTUM_FIGURES=drawn,
         MOMENTUM_FIGURES_REFERENCE=str(ROOT / "figures"),
     )
-    for name in ("MOMENTUM_RECORDS", "MOMENTUM_FULL", "MOMENTUM_NOTEBOOK"):
+    of_a_run = ("MOMENTUM_RECORDS", "MOMENTUM_RESULTS", "MOMENTUM_PROGRESS")
+    for name in ("MOMENTUM_FULL", "MOMENTUM_NOTEBOOK", *of_a_run):
         os.environ.pop(name, None)
 
 

@@ -31,7 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reproduce.add_argument("id", nargs="*", help="number or name of a notebook, or name of a figure (all)")
     reproduce.add_argument("--check", action="store_true", help="execute all, compare figures, write nothing")
     reproduce.add_argument("--jobs", type=_count, default=os.cpu_count() or 1, help="notebooks at once")
-    reproduce.add_argument("--full", action="store_true", help="run the long sweeps as well (hours)")
+    reproduce.add_argument(
+        "--full",
+        action="store_true",
+        help="do the long trainings behind notebooks 13 and 14 again, over all cores, and rewrite "
+        "notebooks/results/ (hours; each finished training is kept in .momentum/trainings, so a run that "
+        "was killed goes on)",
+    )
     options = parser.parse_args(arguments)
     try:
         root = find_root()
@@ -80,6 +86,8 @@ def _list(known: Sequence[Notebook]) -> int:
         print(f"  {notebook.number} {notebook.name}: {notebook.title}")
         if notebook.figures:
             print(f"      figures: {', '.join(notebook.figures)}")
+        if notebook.results:
+            print(f"      long sweeps: {', '.join(notebook.results)}")
         if notebook.missing:
             print(f"      not runnable here: needs {', '.join(notebook.missing)} (uv sync --all-extras)")
     return 0
@@ -108,6 +116,11 @@ def _reproduce(
             bar.set_postfix_str(", ".join(at.values()), refresh=False)
             bar.update()
 
+        def measuring(notebook: Notebook, told: str) -> None:
+            cell = at[notebook.stem].partition(" (")[0]
+            at[notebook.stem] = f"{cell} ({told})"
+            bar.set_postfix_str(", ".join(at.values()))
+
         def finished(outcome: Outcome) -> None:
             notebook = outcome.notebook
             at.pop(notebook.stem, None)
@@ -123,6 +136,7 @@ def _reproduce(
             full=options.full,
             jobs=min(options.jobs, max(1, len(chosen))),
             progress=progress,
+            measuring=measuring,
             finished=finished,
         )
     if any(outcome.status == "done" for outcome in outcomes) and not options.check:

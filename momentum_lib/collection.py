@@ -1,8 +1,9 @@
 """The collection on disk: where it lies, and what each notebook declares about itself.
 
 Read by the command line and by the tests, so that a notebook's title, figures and requirements are
-told once, by the notebook: its heading, its calls of ``save(fig, "name", data)`` and its metadata
-``{"momentum": {"requires": ["torch"]}}``. Nothing is executed and no notebook library is needed.
+told once, by the notebook: its heading, its calls of ``save(fig, "name", data)`` and of
+``measured("name", trials)``, and its metadata ``{"momentum": {"requires": ["torch"]}}``. Nothing is
+executed and no notebook library is needed.
 """
 
 from __future__ import annotations
@@ -141,6 +142,18 @@ class Notebook:
         """
         return self._literals("check", {"momentum_lib.published"}, 0, "published id")
 
+    @cached_property
+    def results(self) -> tuple[str, ...]:
+        """Names of the campaigns it reads, in order: each has its ``notebooks/results/NAME.csv``.
+
+        Raises
+        ------
+        NotebookError
+            A name is not written as a literal, or is used twice.
+        """
+        modules = {"momentum_lib.learning", "momentum_lib.learning.campaigns"}
+        return self._literals("measured", modules, 0, "campaign name")
+
     def _literals(self, function: str, modules: set[str], position: int, what: str) -> tuple[str, ...]:
         found: list[str] = []
         for call in self._calls(function, modules):
@@ -237,15 +250,15 @@ def notebooks(root: Path) -> list[Notebook]:
     Raises
     ------
     NotebookError
-        Two of them claim one figure.
+        Two of them claim one figure, or one campaign.
     """
     found = [Notebook(path) for path in sorted((root / "notebooks").glob("*.ipynb"))]
     owner: dict[str, Notebook] = {}
     for notebook in found:
-        for name in notebook.figures:
-            if name in owner:
-                raise NotebookError(
-                    f"The figure {name!r} is saved by {owner[name].stem} and {notebook.stem}; rename one."
-                )
-            owner[name] = notebook
+        claims = [f"figure {name!r} is saved" for name in notebook.figures]
+        claims += [f"campaign {name!r} is measured" for name in notebook.results]
+        for claim in claims:
+            if claim in owner:
+                raise NotebookError(f"The {claim} by {owner[claim].stem} and {notebook.stem}; rename one.")
+            owner[claim] = notebook
     return found

@@ -1,9 +1,10 @@
 """Executing notebooks: fresh kernels, whole files or none, and a memory of what is up to date.
 
-A notebook runs with its figures and its records led into a folder of the run, below the ignored
-``.momentum/``. Only when it has succeeded are its figures and then itself moved into place, each by one
-rename, and its state is noted last: whatever a kill interrupts, every file is whole, and the next run
-takes up what is not noted.
+A notebook runs with its figures, results and records led into a folder of the run, below the ignored
+``.momentum/``. Only when it has succeeded are its results, its figures and then itself moved into place,
+each by one rename, and its state is noted last: whatever a kill interrupts, every file is whole, and the
+next run takes up what is not noted. The trainings of a long campaign are kept one by one besides, in
+``.momentum/trainings``, so that a full run never does one twice.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -40,7 +41,11 @@ CELL_LIMIT: Final = 600
 
 FIGURE_KINDS: Final = ("png", "svg", "csv")
 
+#: Seconds between two looks at how far a campaign is.
+LOOK: Final = 1.0
+
 Progress = Callable[[Notebook, int], None]
+Measuring = Callable[[Notebook, str], None]
 Finished = Callable[["Outcome"], None]
 
 
@@ -67,6 +72,7 @@ def execute(
     full: bool = False,
     jobs: int = 1,
     progress: Progress = lambda notebook, cell: None,
+    measuring: Measuring = lambda notebook, told: None,
     finished: Finished = lambda outcome: None,
 ) -> list[Outcome]:
     """Execute notebooks in fresh kernels, side by side.
@@ -77,13 +83,17 @@ def execute(
     root : Path
         The collection's folder.
     check : bool
-        Execute all and write nothing; figures are compared with the committed numbers.
+        Execute all and write nothing; figures are compared with the committed numbers. (What a campaign
+        has trained is kept all the same, in ``.momentum/trainings``.)
     full : bool
-        Let the notebooks run their long sweeps (``MOMENTUM_FULL=1`` in the kernel).
+        Let the notebooks carry out their campaigns (``MOMENTUM_FULL=1`` in the kernel) and place the
+        results; otherwise they read the committed ones.
     jobs : int
         How many kernels at once.
     progress : callable
         Called with a notebook and the number of the code cell that starts, from 1.
+    measuring : callable
+        Called, in a full run, with a notebook and a word on how far its campaign is.
     finished : callable
         Called with each outcome as it comes.
 
@@ -102,7 +112,7 @@ def execute(
 
         async def one(notebook: Notebook) -> Outcome:
             async with gate:
-                outcome = await _one(notebook, root, folder, check, full, progress)
+                outcome = await _one(notebook, root, folder, check, full, progress, measuring)
             finished(outcome)
             return outcome
 
@@ -121,19 +131,24 @@ def execute(
 
 
 async def _one(
-    notebook: Notebook, root: Path, folder: Path, check: bool, full: bool, progress: Progress
+    notebook: Notebook,
+    root: Path,
+    folder: Path,
+    check: bool,
+    full: bool,
+    progress: Progress,
+    measuring: Measuring,
 ) -> Outcome:
     if missing := notebook.missing:
         install = f"uv run --all-extras momentum reproduce {notebook.number or notebook.stem}"
         return Outcome(notebook, "skipped", f"needs {', '.join(missing)}: {install}")
     memory = root / ".momentum" / f"{notebook.stem}.json"
-    key = _key(notebook, full)
+    key = _key(notebook, full, root)
     if not check and (records := _remembered(memory, key, root)) is not None:
-        return Outcome(
-            notebook, "current", "up to date; remove .momentum to run it all the same", records=records
-        )
+        again = f"remove {memory.relative_to(root).as_posix()} to run it all the same"
+        return Outcome(notebook, "current", f"up to date; {again}", records=records)
     staged = folder / notebook.stem
-    figures = staged / "figures"
+    figures, results, told = staged / "figures", staged / "results", staged / "progress"
     figures.mkdir(parents=True)
     environment = {
         **os.environ,
@@ -143,13 +158,18 @@ async def _one(
         "MOMENTUM_RECORDS": str(staged / "records"),
         "MOMENTUM_NOTEBOOK": notebook.stem,
         "MOMENTUM_FULL": "1" if full else "",
+        "MOMENTUM_RESULTS": str(results),
+        "MOMENTUM_PROGRESS": str(told),
     }
     began = time.monotonic()
     try:
-        node = await _run_cells(notebook, environment, None if full else CELL_LIMIT, progress)
+        async with _following(told, lambda text: measuring(notebook, text)):
+            node = await _run_cells(notebook, environment, None if full else CELL_LIMIT, progress)
         node = normalize(node)
         _refuse_machine_paths(notebook, node, root)
-        _refuse_other_figures(notebook, figures)
+        _refuse_missing("figures", "save", notebook.figures, notebook, figures)
+        if full:
+            _refuse_missing("campaigns", "measured", notebook.results, notebook, results)
     except CellExecutionError as error:
         status, message = "failed", re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
     except (NotebookError, RuntimeError, TimeoutError) as error:  # a cell's time limit, a dead kernel
@@ -161,12 +181,35 @@ async def _one(
     if status == "done" and not check:
         content = nbformat.writes(node) + "\n"
         (staged / notebook.path.name).write_text(content, encoding="utf-8")
-        files = [root / "figures" / f"{name}.{kind}" for name in notebook.figures for kind in FIGURE_KINDS]
-        for file in files:
+        measured = _results(notebook, root) if full else []
+        drawn = [root / "figures" / f"{name}.{kind}" for name in notebook.figures for kind in FIGURE_KINDS]
+        for file in measured:
+            place(results / file.name, file)
+        for file in drawn:
             place(figures / file.name, file)
         place(staged / notebook.path.name, notebook.path)
-        _remember(memory, staged, key, [*files, notebook.path], root, records)
+        _remember(memory, staged, key, [*measured, *drawn, notebook.path], root, records)
     return Outcome(notebook, status, message, seconds, records)
+
+
+@asynccontextmanager
+async def _following(file: Path, tell: Callable[[str], None]) -> AsyncIterator[None]:
+    """Tell, while the body runs, what the kernel writes into `file`, each time it is something new."""
+
+    async def follow() -> None:
+        last = ""
+        while True:
+            await asyncio.sleep(LOOK)
+            text = file.read_text(encoding="utf-8") if file.is_file() else ""
+            if text not in ("", last):  # empty: caught between opening and writing
+                tell(text)
+                last = text
+
+    task = asyncio.create_task(follow())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def _run_cells(
@@ -231,12 +274,12 @@ def _refuse_machine_paths(notebook: Notebook, node: nbformat.NotebookNode, root:
             )
 
 
-def _refuse_other_figures(notebook: Notebook, folder: Path) -> None:
-    drawn = {path.stem for path in folder.glob("*.csv")}
-    if missing := set(notebook.figures) - drawn:
+def _refuse_missing(what: str, call: str, names: Iterable[str], notebook: Notebook, folder: Path) -> None:
+    """Refuse a notebook that names what its run did not leave in `folder`."""
+    if missing := set(names) - {path.stem for path in folder.glob("*.csv")}:
         raise NotebookError(
-            f"{notebook.stem} names figures it did not save: {', '.join(sorted(missing))}; "
-            f"call save on every run."
+            f"{notebook.stem} names {what} it did not write: {', '.join(sorted(missing))}; "
+            f"call {call} on every run."
         )
 
 
@@ -249,10 +292,20 @@ def place(staged: Path, final: Path) -> None:
 # ------------------------------------------------------------------------------------- what is up to date
 
 
-def _key(notebook: Notebook, full: bool) -> str:
-    """What a notebook's results hang on: its own text, the library and the packages beneath it."""
+def _key(notebook: Notebook, full: bool, root: Path) -> str:
+    """What a notebook hangs on: its own text, the results it reads, the library, the packages beneath it.
+
+    A full run makes the results; they are then among its files, not among its causes.
+    """
     cells = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook.content["cells"]]
-    return _digest(json.dumps([cells, notebook.requires, full, _library(), _versions()]).encode())
+    files = [] if full else [file for file in _results(notebook, root) if file.is_file()]
+    read = [(file.name, _digest(file.read_bytes())) for file in files]
+    return _digest(json.dumps([cells, notebook.requires, full, read, _library(), _versions()]).encode())
+
+
+def _results(notebook: Notebook, root: Path) -> list[Path]:
+    """Where the results of its campaigns are committed."""
+    return [root / "notebooks" / "results" / f"{name}.csv" for name in notebook.results]
 
 
 @functools.cache

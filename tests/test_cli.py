@@ -1,4 +1,4 @@
-"""The command: what it lists, what it refuses, and that reproducing is whole or nothing."""
+"""The command: what it lists, what it refuses, that reproducing is whole or nothing, that long runs go on."""
 
 import os
 import signal
@@ -35,6 +35,25 @@ def good(root):
     write(root, "01_roll", IMPORTS, draw, check, "print('one')\nprint('two')\n1 + 1")
 
 
+CAMPAIGN = """
+from momentum_lib import heavy_ball
+from momentum_lib.learning import Classifier, Digits, Trial, measured
+task = Classifier(Digits(count=20), (4,), batch=None)
+trials = [Trial(heavy_ball, task, 5, {{"eta": eta, "gamma": 0.9}}) for eta in {etas}]
+measured("tiny", trials)
+"""
+
+
+def long(root, etas=(0.1, 0.2, 0.3), then="1"):
+    """A notebook with a campaign of tiny trainings."""
+    write(root, "01_long", CAMPAIGN.format(etas=etas), then, requires=["jax"])
+
+
+def trainings(root):
+    """When each training that is kept was made."""
+    return {p.name: p.stat().st_mtime_ns for p in (root / ".momentum" / "trainings").glob("*.json")}
+
+
 def tree(root):
     """Every file outside the ignored state, with its bytes."""
     files = (p for p in root.rglob("*") if p.is_file() and ".momentum" not in p.parts)
@@ -51,11 +70,13 @@ def root(tmp_path, monkeypatch):
 def test_list_names_rules_notebooks_figures_and_what_is_missing(root, capsys):
     good(root)
     write(root, "02_need", "1", requires=["nonesuch_library"])
+    long(root)
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
     assert "heavy_ball(theta, v; eta, gamma)\n      Heavy ball, classical momentum" in shown
     assert "torch_sgd(theta, b; eta, gamma, dampening=0, weight_decay=0)" in shown
     assert "01 roll: Try 01_roll\n      figures: a-ball" in shown
+    assert "01 long: Try 01_long\n      long sweeps: tiny" in shown
     assert "02 need: Try 02_need\n      not runnable here: needs nonesuch_library" in shown
 
 
@@ -143,21 +164,27 @@ def test_a_failure_leaves_everything_untouched(root, capsys):
     assert tree(root) == before and not list((root / ".momentum").glob("*"))
 
 
-def start(root):
-    """Reproduce in another process, up to where the figure is drawn and the notebook waits for a file."""
-    wait = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.05)"
-    write(root, "01_roll", IMPORTS, DRAW.format(name="a-ball", end="2.0"), wait)
-    command = [sys.executable, "-m", "momentum_lib.cli", "reproduce"]
+WAIT = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.05)"
+
+
+def start(root, *options, until="run-*/01_roll/figures/a-ball.csv"):
+    """Reproduce in another process, up to where a file is there; the processes it has started by then."""
+    command = [sys.executable, "-m", "momentum_lib.cli", "reproduce", *options]
     running = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list((root / ".momentum").glob("run-*/01_roll/figures/a-ball.csv")):
+    deadline = time.monotonic() + 120
+    while not list((root / ".momentum").glob(until)):
         assert time.monotonic() < deadline and running.poll() is None
         time.sleep(0.05)
     return running, psutil.Process(running.pid).children(recursive=True)
 
 
+def roll(root):
+    write(root, "01_roll", IMPORTS, DRAW.format(name="a-ball", end="2.0"), WAIT)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_a_killed_run_leaves_no_half_file_and_is_taken_up(root, capsys):
+    roll(root)
     running, kernels = start(root)
     before = tree(root)
     running.kill()
@@ -173,12 +200,97 @@ def test_a_killed_run_leaves_no_half_file_and_is_taken_up(root, capsys):
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_an_interrupt_takes_the_kernels_down_and_leaves_nothing(root):
+    roll(root)
     running, kernels = start(root)
     before = tree(root)
     running.send_signal(signal.SIGINT)
     assert running.wait(30) == 130
     assert kernels and not psutil.wait_procs(kernels, timeout=30)[1]
     assert tree(root) == before and not list((root / ".momentum").glob("*"))
+
+
+# ------------------------------------------------------------------------------------------- long sweeps
+
+
+def test_a_full_run_trains_once_and_a_plain_one_reads_its_results(root, capsys):
+    pytest.importorskip("jax")
+    long(root)
+    first = tree(root)
+    assert main(["reproduce"]) == 1
+    assert "no notebooks/results/tiny.csv; run `momentum reproduce --full`" in capsys.readouterr().out
+
+    # A check of a full run writes nothing; what it trained is kept, and the run itself need not train.
+    assert main(["reproduce", "--full", "--check"]) == 0
+    assert tree(root) == first and len(made := trainings(root)) == 3
+    assert main(["reproduce", "--full"]) == 0
+    assert "01_long: done" in capsys.readouterr().out and trainings(root) == made
+    csv = root / "notebooks" / "results" / "tiny.csv"
+    assert csv.read_text().startswith('# {"trials": 3, "settings": ')
+    full = tree(root)
+    assert set(full) - set(first) == {"notebooks/results/tiny.csv", "figures/README.md"}
+
+    # It is remembered; so is a plain run after it, which reads what it left and shows the same.
+    for options, status in ((["--full"], "current"), ([], "done"), ([], "current")):
+        assert main(["reproduce", *options]) == 0
+        assert f"01_long: {status}" in capsys.readouterr().out and tree(root) == full
+
+    # Other results: a plain run is no longer up to date. A full one mends them, and need not train.
+    csv.write_text(csv.read_text().replace("\n0.1,", "\n0.123,"))
+    assert main(["reproduce"]) == 0
+    assert "01_long: done" in capsys.readouterr().out
+    assert "0.123" in (root / "notebooks" / "01_long.ipynb").read_text()
+    assert main(["reproduce", "--full"]) == 0
+    assert tree(root) == full and trainings(root) == made
+
+
+def test_results_of_other_settings_are_refused_and_not_reused(root, capsys):
+    pytest.importorskip("jax")
+    long(root)
+    assert main(["reproduce", "--full"]) == 0
+    made, csv = trainings(root), root / "notebooks" / "results" / "tiny.csv"
+    before = csv.read_text().splitlines()
+    long(root, etas=(0.1, 0.2, 0.4))
+    assert main(["reproduce"]) == 1
+    assert "tiny.csv was made from other trials than these" in capsys.readouterr().out
+    assert main(["reproduce", "--full"]) == 0
+    assert len(trainings(root)) == 4 and trainings(root).items() > made.items()
+    after = csv.read_text().splitlines()
+    assert [old == new for old, new in zip(before, after, strict=True)] == [False, True, True, True, False]
+
+
+def test_a_campaign_that_was_not_carried_out_fails_the_full_run(root, capsys):
+    write(root, "01_long", "from momentum_lib.learning import measured\nif False:\n    measured('tiny', [])")
+    before = tree(root)
+    assert main(["reproduce", "--full"]) == 1
+    assert "01_long names campaigns it did not write: tiny; call measured" in capsys.readouterr().out
+    assert tree(root) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_killed_full_run_goes_on(root):
+    pytest.importorskip("jax")
+    long(root, etas=(0.1, 0.2, 0.3, 0.4), then=WAIT)
+    before = tree(root)
+    running, others = start(root, "--full", until="trainings/*.json")
+    running.kill()
+    assert running.wait(30) == -signal.SIGKILL
+    # With it end the kernel and the workers that the kernel had started.
+    assert len(others) > 1 and not psutil.wait_procs(others, timeout=30)[1]
+    assert tree(root) == before and len(made := trainings(root)) >= 1
+    (root / "notebooks" / "go").touch()
+    assert main(["reproduce", "--full"]) == 0
+    assert len(trainings(root)) == 4 and trainings(root).items() >= made.items()
+    assert len((root / "notebooks" / "results" / "tiny.csv").read_text().splitlines()) == 6
+    assert not list((root / ".momentum").glob("run-*"))
+
+
+def test_the_bar_says_how_far_a_campaign_is(root):
+    tell = "import os, time\nopen(os.environ['MOMENTUM_PROGRESS'], 'w').write('tiny 1/3')\ntime.sleep(2.5)"
+    write(root, "01_long", tell)
+    command = [sys.executable, "-m", "momentum_lib.cli", "reproduce", "--full"]
+    seen = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
+    shown = subprocess.run(command, cwd=root, env=seen, capture_output=True, text=True, check=True).stderr
+    assert "01 cell 1/1 (tiny 1/3)" in shown
 
 
 def test_help_is_quick():

@@ -53,6 +53,37 @@ def test_other_functions_called_save_are_left_alone(write):
     assert write("05_x", "import numpy as np", "np.save('a', b)\nsave('a')\n!ls").figures == ()
 
 
+@pytest.mark.parametrize(
+    "imports, call",
+    [
+        ("from momentum_lib.learning import measured", "measured"),
+        ("from momentum_lib.learning import measured as long", "long"),
+        ("from momentum_lib import learning", "learning.measured"),
+        ("import momentum_lib as ml", "ml.learning.measured"),
+    ],
+)
+def test_campaigns_are_found_under_any_import(write, imports, call):
+    assert write("13_x", imports, f"{call}('autoencoder', trials)").results == ("autoencoder",)
+
+
+def test_a_campaign_name_must_be_literal_and_used_once(write):
+    imports = "from momentum_lib.learning import measured"
+    with pytest.raises(NotebookError, match="measured with a campaign name that is not a literal"):
+        _ = write("13_x", imports, "measured(name, trials)").results
+    with pytest.raises(NotebookError, match="the campaign name 'a' twice; rename one"):
+        _ = write("13_x", imports, "measured('a', trials)\nmeasured('a', others)").results
+
+
+def test_two_notebooks_cannot_measure_one_campaign(write, tmp_path):
+    cells = ("from momentum_lib import save\nfrom momentum_lib.learning import measured", "measured('a', [])")
+    write("13_x", *cells)
+    write("14_y", cells[0], "save(fig, 'a', data)")
+    assert len(notebooks(tmp_path)) == 2  # a figure and a campaign may share a name
+    write("14_y", *cells)
+    with pytest.raises(NotebookError, match="campaign 'a' is measured by 13_x and 14_y; rename one"):
+        notebooks(tmp_path)
+
+
 def test_a_figure_name_must_be_literal_and_used_once(write):
     with pytest.raises(NotebookError, match="not a literal"):
         _ = write("05_x", "from momentum_lib import save", "save(fig, f'map-{i}', data)").figures

@@ -11,7 +11,9 @@ import functools
 import hashlib
 import io
 import json
+import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -125,8 +127,12 @@ def _carried(
             yield number, _rows(trial, folder)
         return
     futures = {executor.submit(_rows, trial, folder): number for number, trial in enumerate(trials)}
-    for future in as_completed(futures):
-        yield futures[future], future.result()
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:  # one that failed is told now, not after hundreds of others
+        for future in futures:
+            future.cancel()
 
 
 def _rows(trial: Trial, folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
@@ -218,10 +224,8 @@ def measured(name: str, trials: Iterable[Trial]) -> pd.DataFrame:
     made_from = _digest([trial.settings for trial in trials])
     root = find_root()
     if os.environ.get("MOMENTUM_FULL"):
-        import multiprocessing
-
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as executor:
+        with ProcessPoolExecutor(os.cpu_count(), spawn, initializer=_end_with_parent) as executor:
             frame = carry_out(trials, executor, root / ".momentum" / "trainings", _teller(name))
         text = io.StringIO()
         text.write(f"# {json.dumps({'trials': len(trials), 'settings': made_from})}\n")
@@ -236,6 +240,18 @@ def measured(name: str, trials: Iterable[Trial]) -> pd.DataFrame:
     if not file.is_file():
         raise ValueError(f"There is no notebooks/results/{name}.csv; run `momentum reproduce --full`.")
     return _read(file.read_text(encoding="utf-8"), made_from, name)
+
+
+def _end_with_parent() -> None:
+    """Have this worker end when its parent is gone: a kernel that was killed cannot tell it to."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _teller(name: str) -> Callable[[int, int], None]:
