@@ -26,6 +26,7 @@ CODE_CELLS = range(12, 31)
 LINES = 15  # of code in a cell, without imports, comments and blank lines
 BYTES = 1_000_000
 FIGURES_BYTES = 30_000_000
+RESULT_BYTES = 300_000
 
 
 @dataclass
@@ -162,6 +163,15 @@ def check_figures(notebook):
                 yield f"figures/{name}.{kind} is missing; run `momentum reproduce {notebook.number}`"
 
 
+def check_results(notebook):
+    for name in notebook.results:
+        file = ROOT / "notebooks" / "results" / f"{name}.csv"
+        if not file.is_file():
+            yield f"results/{name}.csv is missing; run `momentum reproduce --full {notebook.number}`"
+        elif (size := file.stat().st_size) >= RESULT_BYTES:
+            yield f"results/{name}.csv stays under {RESULT_BYTES / 1e3:g} kB; it takes {size / 1e3:.0f}"
+
+
 CHECKS = [
     check_shape,
     check_execution,
@@ -170,6 +180,7 @@ CHECKS = [
     check_published,
     check_decimals,
     check_figures,
+    check_results,
 ]
 
 #: A number with a decimal point, perhaps times a power of ten, perhaps in percent.
@@ -237,6 +248,15 @@ def test_every_figure_has_its_notebook():
     drawn = [path for path in (ROOT / "figures").glob("*") if path.name != "README.md"]
     assert [path.name for path in drawn if path.stem not in known] == []
     assert sum(path.stat().st_size for path in drawn) < FIGURES_BYTES
+
+
+def unread_results(root, among):
+    known = {f"{name}.csv" for notebook in among for name in notebook.results}
+    return [path.name for path in (root / "notebooks" / "results").glob("*") if path.name not in known]
+
+
+def test_every_result_is_read_by_a_notebook():
+    assert unread_results(ROOT, NOTEBOOKS) == []
 
 
 # ------------------------------------------------------------------------------------- the checks can fail
@@ -327,12 +347,29 @@ def shows(text):
             source(5, "from momentum_lib import save\nsave(fig, 'no-such-figure', data)"),
             "no-such-figure.png is missing",
         ),
+        (
+            source(5, "from momentum_lib.learning import measured\nmeasured('no-such-campaign', trials)"),
+            "results/no-such-campaign.csv is missing; run `momentum reproduce --full 05`",
+        ),
     ],
 )
 def test_each_check_complains(tmp_path, break_it, complaint):
     content = copy.deepcopy(model_notebook())
     break_it(content)
     assert re.search(complaint, complaints_about(content, tmp_path))
+
+
+def test_large_and_unread_results_are_seen(tmp_path, monkeypatch):
+    content = model_notebook()
+    content["cells"][5]["source"] = "from momentum_lib.learning import measured\nmeasured('a-sweep', trials)"
+    (results := tmp_path / "notebooks" / "results").mkdir(parents=True)
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    (results / "a-sweep.csv").write_text("#\n" + "0" * RESULT_BYTES)
+    (results / "b-sweep.csv").write_text("#\n")
+    assert complaints_about(content, tmp_path) == "results/a-sweep.csv stays under 300 kB; it takes 300"
+    assert unread_results(tmp_path, [Notebook(tmp_path / "05_roll_a_ball.ipynb")]) == ["b-sweep.csv"]
+    (results / "a-sweep.csv").write_text("#\n")
+    assert complaints_about(content, tmp_path) == ""
 
 
 def test_prose_decimals_are_read_as_printed():
