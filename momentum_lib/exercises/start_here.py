@@ -19,9 +19,13 @@ def check_hand_tuned(eta: float, gamma: float, *, most: int = 120) -> str | None
     needed = float(settling_time(RULES["heavy_ball"], [0.01, 1.0], 1.0, 1e-6, 5000, eta=eta, gamma=gamma))
     if needed <= most:
         return None
-    if math.isinf(needed):
-        return "this pair is not there after 5000 steps; is eta below 2(1 + gamma)?"
-    return f"this pair needs {needed:.0f} steps; try a larger eta together with a larger gamma."
+    if eta >= 2 * (1 + gamma):
+        return "the steep direction never settles; eta must stay below 2(1 + gamma)."
+    took = "more than 5000" if math.isinf(needed) else f"{needed:.0f}"
+    # Both curvatures swing, at sqrt(gamma) a step: only less momentum is faster.
+    swings = (1 - math.sqrt(gamma)) ** 2 <= 0.01 * eta and eta <= (1 + math.sqrt(gamma)) ** 2
+    advice = "a smaller gamma" if swings else "a larger eta together with a larger gamma"
+    return f"this pair needs {took} steps; try {advice}."
 
 
 @checked("the limit is 2 again, but below it no step ever crosses the minimum: 1 - h + h^2/2 is positive.")
