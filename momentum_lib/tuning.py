@@ -193,48 +193,20 @@ _THEOREMS: Final[dict[str, tuple[_Theorem, ...]]] = {
     "chebyshev": (_Theorem("chebyshev", _chebyshev, "asymptotic", _QUADRATICS, "Golub, Varga 1961"),),
 }
 
-Hyper = dict[str, float]
-
-
-def _average(to: str, keep: str = "gamma") -> Callable[[Hyper], Hyper]:
-    """For a rule whose buffer averages where heavy ball's sums: the step is the larger by 1/(1 - gamma)."""
-    return lambda h: {to: h["eta"] / (1 - h["gamma"]), keep: h["gamma"]}
-
-
-def _same(h: Hyper) -> Hyper:
-    return h
-
-
-#: Rules with the same steps: for each tuning of each source, the map of its hyper-parameters.
-_MAPS: Final[dict[str, dict[str, tuple[tuple[str, ...], Callable[[Hyper], Hyper]]]]] = {
-    "polyak_two_step": {"heavy_ball": (("polyak", "ghadimi"), _same)},
-    "torch_sgd": {"heavy_ball": (("polyak", "ghadimi"), _same)},
-    "keras_sgd": {"heavy_ball": (("polyak", "ghadimi"), _same)},
-    "ema": {"heavy_ball": (("polyak", "ghadimi"), _average("eta"))},
-    "primal_average": {
-        "heavy_ball": (
-            ("polyak", "ghadimi"),
-            lambda h: {"eta": h["eta"] / (1 - h["gamma"]), "c": 1 - h["gamma"]},
-        )
-    },
+#: Rules that take the steps of another under letters of their own, and which of its tunings carry over.
+_CARRIED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "polyak_two_step": {"heavy_ball": ("polyak", "ghadimi")},
+    "torch_sgd": {"heavy_ball": ("polyak", "ghadimi")},
+    "keras_sgd": {"heavy_ball": ("polyak", "ghadimi")},
+    "ema": {"heavy_ball": ("polyak", "ghadimi")},
+    "primal_average": {"heavy_ball": ("polyak", "ghadimi")},
     # The correction fades, so only what is said of the limit carries over.
-    "bias_corrected": {"heavy_ball": (("polyak",), _same)},
+    "bias_corrected": {"heavy_ball": ("polyak",)},
     # These two, and qhm as Nesterov, report the look-ahead: another iterate, the same rates.
-    "torch_nesterov": {"nesterov": (("optimal", "standard"), _same)},
-    "keras_nesterov": {"nesterov": (("optimal", "standard"), _same)},
-    "mass": {
-        "nesterov": (
-            ("optimal", "standard"),
-            lambda h: {"eta1": h["eta"], "eta2": 0.0, "gamma": h["gamma"]},
-        )
-    },
-    "qhm": {
-        "heavy_ball": (("polyak", "ghadimi"), lambda h: {**_average("alpha", "beta")(h), "nu": 1.0}),
-        "nesterov": (
-            ("optimal", "standard"),
-            lambda h: {**_average("alpha", "beta")(h), "nu": h["gamma"]},
-        ),
-    },
+    "torch_nesterov": {"nesterov": ("optimal", "standard")},
+    "keras_nesterov": {"nesterov": ("optimal", "standard")},
+    "mass": {"nesterov": ("optimal", "standard")},
+    "qhm": {"heavy_ball": ("polyak", "ghadimi"), "nesterov": ("optimal", "standard")},
 }
 
 
@@ -277,7 +249,7 @@ def tune(rule: Rule | str, mu: float, L: float, which: str | None = None, **free
     """
     mu, L = _spectrum(mu, L)
     name = _name(rule)
-    theorem, convert = _find(name, which)
+    source, theorem = _find(name, which)
     for given in free:
         if given != theorem.free:
             left = f"only {theorem.free} is left open" if theorem.free else "nothing is left open"
@@ -286,7 +258,8 @@ def tune(rule: Rule | str, mu: float, L: float, which: str | None = None, **free
         hyper, rate = theorem.settings(mu, L, free.get(theorem.free))
     else:
         hyper, rate = theorem.settings(mu, L)
-    return Tuning(name, theorem.which, convert(hyper), rate, theorem.kind, theorem.bounds, theorem.source)
+    hyper = _carry(hyper, source, name)
+    return Tuning(name, theorem.which, hyper, rate, theorem.kind, theorem.bounds, theorem.source)
 
 
 def best_eta(gamma: Any, mu: float, L: float) -> BestEta:
@@ -745,15 +718,26 @@ def _name(rule: Rule | str) -> str:
     return rule.name
 
 
-def _find(name: str, which: str | None) -> tuple[_Theorem, Callable[[Hyper], Hyper]]:
-    found: list[tuple[_Theorem, Callable[[Hyper], Hyper]]] = [(law, _same) for law in _THEOREMS.get(name, ())]
-    for source, (names, convert) in _MAPS.get(name, {}).items():
-        found += [(theorem, convert) for theorem in _THEOREMS[source] if theorem.which in names]
+def _find(name: str, which: str | None) -> tuple[str, _Theorem]:
+    """A tuning of the rule, and the rule its theorem is about."""
+    found = [(name, theorem) for theorem in _THEOREMS.get(name, ())]
+    for source, names in _CARRIED.get(name, {}).items():
+        found += [(source, theorem) for theorem in _THEOREMS[source] if theorem.which in names]
     if not found:
         raise ValueError(
             f"{name} has no closed-form tuning here; minimax({name}, mu, L) finds one numerically."
         )
-    for theorem, convert in found:
+    for source, theorem in found:
         if which in (None, theorem.which):
-            return theorem, convert
-    raise ValueError(f"{name} has no {which!r} tuning; it has {', '.join(repr(t.which) for t, _ in found)}.")
+            return source, theorem
+    raise ValueError(f"{name} has no {which!r} tuning; it has {', '.join(repr(t.which) for _, t in found)}.")
+
+
+def _carry(hyper: dict[str, float], source: str, name: str) -> dict[str, float]:
+    """Settings of one rule in the letters of another that takes its steps."""
+    if name in (source, "bias_corrected"):  # in the limit, where bias_corrected has the letters of its source
+        return hyper
+    from momentum_lib.conversions import convert  # not at the top: it loads SymPy
+
+    carried = convert(source, name, **hyper)
+    return {key: value for key, value in carried.items() if key not in RULES[name].defaults}

@@ -26,7 +26,7 @@ from momentum_lib import (
     worst_rate,
 )
 from momentum_lib.definition import Rule
-from momentum_lib.tuning import _MAPS, _THEOREMS
+from momentum_lib.tuning import _CARRIED, _THEOREMS
 
 KAPPAS = (1.5, 10, 100, 1000, 1e4)
 TUNINGS = [("gradient_descent", "optimal"), ("gradient_descent", "standard")] + [
@@ -51,7 +51,7 @@ def eigenvalues():
 def test_every_tuning_there_is_gets_tested():
     there = {(name, law.which) for name, laws in _THEOREMS.items() for law in laws}
     there |= {
-        (name, which) for name, maps in _MAPS.items() for whiches, _ in maps.values() for which in whiches
+        (name, which) for name, carried in _CARRIED.items() for names in carried.values() for which in names
     }
     assert there == set(TUNINGS)
 
@@ -83,15 +83,15 @@ def test_one_curvature_alone_is_met_in_one_step():
         assert rate == (0.5 if which == "ghadimi" else 0)
 
 
-def test_maps_take_the_steps_of_their_source():
+def test_carried_tunings_take_the_steps_of_their_source():
     problem = Quadratic(np.geomspace(0.02, 1, 7))
 
     def iterates(name, which, maps_to):
         return closed_form(RULES[maps_to], problem, 1.0, 40, **tune(name, 0.02, 1, which).hyper)
 
     met = 0
-    for name, maps in _MAPS.items():
-        for source, (whiches, _) in maps.items():
+    for name, carried in _CARRIED.items():
+        for source, whiches in carried.items():
             for which in whiches:
                 reports = source
                 if source == "nesterov" and name != "mass":  # reports the look-ahead, as PyTorch does
