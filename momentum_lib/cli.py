@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--full",
         action="store_true",
         help="do the long trainings behind notebooks 13 and 14 again, over all cores, and rewrite "
-        "notebooks/results/ (hours; each finished training is kept in .momentum/trainings, so a run that "
-        "was killed goes on)",
+        "notebooks/results/ (hours; a finished training is kept in .momentum/trainings, so a killed run "
+        "goes on)",
     )
     options = parser.parse_args(arguments)
     try:
