@@ -54,7 +54,7 @@ def compute_arrivals(
     rule: Rule, f: Problem, grad: Any, starts: Array, rng: np.random.Generator, **hyper: Any
 ) -> Array:
     """Return how many starts end within 0.3 of a global minimizer after 800 steps."""
-    # A run stops once every setting has lost a start; one that stands still keeps the other starts going.
+    # One setting more, which stands still: noise is drawn for it too, so the committed numbers hang on it.
     hyper = {name: np.append(values, 0.0) for name, values in hyper.items()}
     last = run(rule, grad, starts, 800, rng=rng, record=("theta",), every=800, **hyper).theta[-1, :-1]
     goals = np.atleast_2d(getattr(f, "minimizers", f.minimizer))
