@@ -58,7 +58,10 @@ def check_disagreement(eta: float, gamma: float) -> str | None:
     falls, rises = count_rises(ravine.value(theta))
     if flips < before and rises > falls:
         return None
-    return f"flips go from {before} to {flips}, rises of f from {falls} to {rises}; look at steep steps."
+    seen = f"flips go from {before} to {flips}, rises of f from {falls} to {rises}"
+    if not before:
+        return f"{seen}; without flips there are none to lose, so take a larger eta."
+    return f"{seen}; take more momentum."
 
 
 @checked("position and velocity together never gain energy up to there, on any smooth function.")

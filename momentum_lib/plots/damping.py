@@ -60,8 +60,8 @@ MEASURES = ("sign flips", "rises of f", "path / displacement", "reversals")
 #: Nesterov's convex sequence with and without restarts, the best constant momentum, gradient descent.
 _LOOKS: dict[str, dict[str, Any]] = {
     "gradient descent": rule_style("gradient_descent"),
-    "no restart": {"color": "#CC79A7", "linestyle": "-"},
-    "function": {"color": "#0072B2", "linestyle": (0, (6, 2))},
+    "no restart": {"color": "#CC79A7", "linestyle": (0, (1, 1))},
+    "function": {"color": "#0072B2", "linestyle": (0, (3, 1))},
     "gradient": {"color": "#009E73", "linestyle": "-"},
     "fixed": {"color": "#E69F00", "linestyle": (0, (6, 2, 1, 2))},
     "best constant": rule_style("nesterov"),
