@@ -1,0 +1,231 @@
+"""Figures of notebook 14: echoes and gradients along a sequence, errors over learning rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from momentum_lib.learning.campaigns import best_eta_of
+from momentum_lib.learning.tasks import RecurrentTask
+from momentum_lib.learning.weights import echo_state
+from momentum_lib.plots import THEORY, label_end, rule_style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "compute_echo",
+    "compute_past",
+    "compute_survived",
+    "compute_table",
+    "draw_along",
+    "draw_beside",
+    "draw_errors",
+    "draw_limits",
+    "draw_rates",
+    "draw_scales",
+    "draw_sequence",
+]
+
+Array = np.ndarray[Any, Any]
+
+_FORMS = {"N": "nesterov", "M": "heavy_ball", "0": "gradient_descent"}
+_LIGHT = {"0": 1.0, "0.9": 0.45, "0.98": 0.7, "0.995": 1.0}  # more momentum, more ink
+
+
+def _look(name: str) -> dict[str, Any]:
+    """The look of a momentum named as in the paper: 0, 0.9N (Nesterov), 0.98M (heavy ball)."""
+    return rule_style(_FORMS[name[-1]]) | {"markevery": 1, "alpha": _LIGHT[name.rstrip("NM")]}
+
+
+def compute_echo(radius: float, steps: int, size: float, rng: np.random.Generator) -> Array:
+    """Norm of the state of a hundred tanh units after one pulse of norm `size`, undisturbed from then on."""
+    weights = echo_state(rng, 100, radius=radius).astype(float)
+    pulse = rng.standard_normal(100)
+    states = [np.tanh(size * pulse / np.linalg.norm(pulse))]
+    for _ in range(steps):
+        states.append(np.tanh(states[-1] @ weights))
+    return np.asarray(np.linalg.norm(states, axis=1))
+
+
+def compute_past(task: RecurrentTask, theta: Array, key: Any) -> Array:
+    """Root mean square, over a thousand sequences, of the norm of d loss / d x_t at each step t."""
+    import jax
+
+    inputs, target = task.sequence.draw(key, 1000)
+    slope = jax.grad(lambda x: task.sequence.loss(task.outputs(theta, x), target))(inputs)
+    return np.asarray(np.sqrt(((1000 * np.asarray(slope, float)) ** 2).sum(axis=-1).mean(axis=1)))
+
+
+def compute_survived(frame: pd.DataFrame, worthless: float, by: Sequence[str] = ("momentum",)) -> pd.Series:
+    """The largest eta below which no seed has lost what the output biases alone attain, the loss `worthless`.
+
+    A diverged training has lost it. nan where even the least eta tried is too large.
+    """
+    lost = frame.assign(lost=~(frame["loss"] < worthless) | np.isfinite(frame["diverged_at"]))
+    lost = lost.groupby([*by, "eta"], sort=False)["lost"].any().reset_index()
+
+    def largest(cell: pd.DataFrame) -> float:
+        kept = cell.sort_values("eta")
+        run = ~np.logical_or.accumulate(kept["lost"].to_numpy())
+        return float(kept["eta"].to_numpy()[run][-1]) if run.any() else np.nan
+
+    found: pd.Series = lost.groupby(list(by), sort=False)[["eta", "lost"]].apply(largest)
+    return found
+
+
+def compute_table(frame: pd.DataFrame, success: float, paper: Mapping[str, float]) -> pd.DataFrame:
+    """One row a momentum: its best eta, the error over the seeds there, successes, divergences, the paper's.
+
+    `edge` tells a best eta at an end of the set. `diverged` counts over all etas. An error that is not below
+    `success`, and every diverged training, is no success.
+    """
+    best = best_eta_of(frame, ["momentum"]).groupby("momentum", sort=False)
+    table = best["error"].agg(mean="mean", least="min", largest="max")
+    table.insert(0, "eta", best["eta"].first())
+    table.insert(1, "edge", best["edge"].first())
+    share = best["error"].agg(good=lambda error: (error < success).sum(), seeds="size")
+    table["success"] = [f"{good} of {seeds}" for good, seeds in share.itertuples(index=False)]
+    lost = frame.assign(lost=np.isfinite(frame["diverged_at"])).groupby("momentum", sort=False)["lost"]
+    table["diverged"] = [f"{lost.sum()[name]} of {lost.size()[name]}" for name in table.index]
+    table["paper"] = [paper[str(name)] for name in table.index]
+    return table
+
+
+def draw_sequence(inputs: Array, ax: Axes) -> None:
+    """One sequence of the addition problem, (length, 2): its numbers, the marked ones filled."""
+    steps, marked = np.arange(1, len(inputs) + 1), inputs[:, 1] == 1
+    color = rule_style("heavy_ball")["color"]
+    ax.vlines(steps, 0, inputs[:, 0], color="#999999", linewidth=1)
+    ax.plot(steps[~marked], inputs[~marked, 0], "o", color="#999999", fillstyle="none")
+    ax.plot(steps[marked], inputs[marked, 0], "o", color=color, markersize=10)
+    for t in steps[marked]:
+        ax.annotate(
+            f"{inputs[t - 1, 0]:.2f}", (t, inputs[t - 1, 0]), (9, 0), textcoords="offset points", va="center"
+        )
+    ax.axhline(0, color="#666666", linewidth=0.8)
+    ax.set(xlabel="step of the sequence", ylabel="number", ylim=(-1.15, 1.15))
+
+
+def draw_along(
+    curves: Mapping[str, Array],
+    ax: Axes,
+    theory: Mapping[str, Array] | None = None,
+    first: int = 0,
+    named: int = -1,
+) -> None:
+    """Curves along a sequence on a log axis, from step `first` on; what theory says of each, dashed.
+
+    Each is named at its end, or above its point number `named`.
+    """
+    for (name, curve), marker in zip(curves.items(), "os^D", strict=False):
+        steps = first + np.arange(len(curve))
+        line = ax.semilogy(steps, curve, marker=marker, markevery=5)[0]
+        if theory is not None and name in theory:
+            ax.semilogy(steps, theory[name], **THEORY)
+        if named == -1:
+            label_end(ax, line, name)
+        else:
+            at = (steps[named], curve[named])
+            ax.annotate(name, at, (0, 7), textcoords="offset points", ha="center", color=line.get_color())
+
+
+def draw_errors(frame: pd.DataFrame, axes: Sequence[Axes], worst: float, least: float) -> None:
+    """Error over learning rate, one panel a momentum: dots the seeds, lines their means, crosses diverged.
+
+    An error below `least` is drawn there, a diverged training above `worst`, the error of a guess.
+    """
+    plain = frame[frame["momentum"] == "0"]
+    for ax, gamma in zip(axes, ("0.9", "0.98", "0.995"), strict=True):
+        for name, cell in [
+            ("0", plain),
+            *((n, frame[frame["momentum"] == n]) for n in (gamma + "M", gamma + "N")),
+        ]:
+            look = _look(name) | {"alpha": 1.0}
+            rows = cell.groupby("eta")["error"]
+            mean = rows.mean().replace(np.inf, np.nan).clip(lower=least)
+            ax.plot(mean.index, mean, **look, label=_word(name))
+            shift = {"0": 1.0, "M": 0.93, "N": 1.07}[name[-1]]
+            seeds, over = cell["error"].clip(lower=least), ~np.isfinite(cell["error"])
+            dot = {"color": look["color"], "marker": look["marker"], "linestyle": "", "markersize": 3}
+            ax.plot(shift * cell["eta"][~over], seeds[~over], **dot, alpha=0.6)
+            ax.plot(
+                shift * cell["eta"][over],
+                np.full(over.sum(), 1.6 * worst),
+                "x",
+                color=look["color"],
+                markersize=6,
+            )
+        ax.axhline(worst, **THEORY)
+        ax.set(xscale="log", yscale="log", title=f"gamma = {gamma}", xlabel="eta (log scale)")
+
+
+def _word(name: str) -> str:
+    return {"N": "Nesterov", "M": "heavy ball", "0": "no momentum"}[name[-1]]
+
+
+def draw_beside(table: pd.DataFrame, least: float, ax: Axes) -> None:
+    """Our mean error and the paper's for each momentum, ours with its seeds' least and largest.
+
+    Columns: mean, least, largest, paper. What lies below `least` is drawn there.
+    """
+    places = np.arange(len(table))
+    shown = table[["mean", "least", "largest", "paper"]].clip(lower=least)
+    ax.vlines(places - 0.12, shown["least"], shown["largest"], color="#0072B2", linewidth=2)
+    ax.plot(
+        places - 0.12, shown["mean"], "o", color="#0072B2", markersize=8, label="here: mean, least, largest"
+    )
+    ax.plot(
+        places + 0.12, shown["paper"], "D", color="black", fillstyle="none", markersize=7, label="the paper"
+    )
+    ax.set_xticks(places, list(table.index))
+    ax.set(yscale="log", xlabel="momentum (N Nesterov, M heavy ball)")
+    ax.grid(False, axis="x")
+
+
+def draw_rates(frame: pd.DataFrame, axes: Sequence[Axes], worst: float) -> None:
+    """Mean error over eta, and over eta / (1 - gamma); a cell with a diverged seed is left out."""
+    for name, cell in frame.groupby("momentum", sort=False):
+        mean = cell.groupby("eta")["error"].mean().replace(np.inf, np.nan)
+        rate = np.asarray(mean.index, float)
+        for ax, scale in zip(axes, (1.0, 1 / (1 - float(str(name).rstrip("NM")))), strict=True):
+            ax.semilogx(rate * scale, mean, **_look(str(name)), label=str(name))
+    for ax, label in zip(axes, ("eta", "eta / (1 - gamma)"), strict=True):
+        ax.axhline(worst, **THEORY)
+        ax.set_xlabel(f"{label} (log scale)")
+
+
+def draw_limits(limits: pd.DataFrame, ax: Axes) -> None:
+    """The largest learning rate of each momentum: `measured` as marks, `low` to `high` predicted as bars."""
+    places = np.arange(len(limits))
+    ax.vlines(places, limits["low"], limits["high"], color="black", linewidth=1.2)
+    ax.plot(places, limits["low"], "_", color="black", markersize=12)
+    ax.plot(places, limits["high"], "_", color="black", markersize=12)
+    for place, (name, row) in enumerate(limits.iterrows()):
+        look = rule_style(_FORMS[str(name)[-1]])
+        ax.plot(place, row["measured"], look["marker"], color=look["color"], markersize=9)
+    ax.set_xticks(places, [str(name) for name in limits.index])
+    ax.set_yscale("log")
+    ax.grid(False, axis="x")
+
+
+def draw_scales(frame: pd.DataFrame, radius: float, least: float, ax: Axes) -> None:
+    """Errors at the best learning rate over the spectral radius, one line a momentum, one mark a seed."""
+    for name, cell in frame.groupby("momentum", sort=False):
+        look = _look(str(name)) | {"alpha": 1.0}
+        mean = cell.groupby("scale")["error"].mean().replace(np.inf, np.nan).clip(lower=least)
+        line = ax.plot(radius * mean.index, mean, **look)[0]
+        shift = {"0": 1.0, "0.9N": 1.03, "0.995N": 0.97}[str(name)]
+        seeds = cell[np.isfinite(cell["error"])]
+        ax.plot(
+            shift * radius * seeds["scale"],
+            seeds["error"].clip(lower=least),
+            look["marker"],
+            color=look["color"],
+            alpha=0.4,
+        )
+        label_end(ax, line, f"momentum {name}")
+    ax.set(xscale="log", yscale="log", xlabel="spectral radius of the first W (log scale)")
