@@ -39,7 +39,8 @@ def check_same_decay(weight_decay: float, *, coupled: float = 0.1, gamma: float 
     )
     if abs(torch - keras) < 1e-6:
         return None
-    return f"coupled decay ends at {torch:.4f}, yours at {keras:.4f}; the target is 1."
+    side = "more" if keras > torch else "less"
+    return f"coupled decay ends at {torch:.4f}, yours at {keras:.4f}: {side} decay."
 
 
 @checked("each drop of eta now shrinks the velocity with it, which is PyTorch's run.")
