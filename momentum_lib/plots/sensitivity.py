@@ -360,12 +360,12 @@ def draw_regret(kappas: Array, regret: Mapping[float, Array], descent: Array, ax
 
 def draw_wrong(factor: Array, price: Mapping[str, Array], expected: Array, ax: Axes) -> None:
     """Draw what Polyak's setting costs when mu or L is assumed `factor` times its value."""
-    for (name, cost), color in zip(price.items(), ("#0072B2", "#D55E00"), strict=True):
+    for (name, cost), color, line in zip(price.items(), ("#0072B2", "#D55E00"), ("-", "-."), strict=True):
         finite = np.isfinite(cost)
-        ax.loglog(factor[finite], cost[finite], color=color, linestyle="-", label=f"wrong {name}")
+        ax.loglog(factor[finite], cost[finite], color=color, linestyle=line, label=f"wrong {name}")
     ax.loglog(factor, expected, **THEORY)
     ax.axvspan(factor[0], 1, ymax=0.1, hatch="////", facecolor="none", edgecolor="#D55E00", linewidth=0)
-    ax.text(0.25, 1.28, "L too small: diverges", color="#D55E00", ha="center")
+    ax.text(0.15, 1.2, "L too small: diverges", color="#D55E00", ha="center")
     ax.set(xlabel="assumed over true (log scale)", ylabel="steps over fewest (log scale)", ylim=(0.9, 9))
     ax.set(title="A wrong guess, kappa = 1000", yticks=[1, 2, 4, 8], yticklabels=["1", "2", "4", "8"])
     ax.minorticks_off()
