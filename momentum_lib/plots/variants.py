@@ -296,15 +296,16 @@ def draw_lenses(
     _curves(
         limits, "memory", step, {"heavy_ball": "heavy ball", "nesterov": "Nesterov", "qhm": "QHM, nu 0.7"}
     )
-    step.set(xscale="log", ylim=(0, 4.3), xlabel="memory, steps (log scale)", ylabel="eta·lam")
+    step.set(xscale="log", ylim=(-0.2, 4.3), xlabel="memory, steps (log scale)", ylabel="eta·lam")
     step.set_title("2  The step: largest stable eta·lam")
     steps = {name: values if name == "kappa" else -1 / np.log(values) for name, values in rates.items()}
     named = {
         "gradient_descent": "gradient\ndescent",
-        "aggregated": "aggregated",
-        "nesterov": "Nesterov, triple",
+        "aggregated": "aggregated\n",
+        "nesterov": "Nesterov",
     }
-    _curves(steps, "kappa", rate, named | {"triple_momentum": "", "heavy_ball": "heavy ball"})
+    named |= {"triple_momentum": "triple momentum\n", "heavy_ball": "heavy ball"}
+    _curves(steps, "kappa", rate, named)
     rate.plot(steps["kappa"], steps["heavy_ball"], **THEORY)
     rate.set(xscale="log", yscale="log", xlabel="kappa (log scale)", ylabel="steps (log scale)")
     rate.set_title("3  The rate: steps to gain a factor e")
