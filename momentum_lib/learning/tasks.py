@@ -99,12 +99,19 @@ class Autoencoder:
         """Images (batch, pixels)."""
         return _rows(key, self.batch, self.source.load()[0])
 
-    def loss(self, theta: Any, batch: Any) -> Any:
-        """Squared error of an image, mean over the batch."""
+    def layers(self, theta: Any) -> Parameters:
+        """The parts of theta: weights (below, above) and biases (above,) of each layer, from the input."""
+        return _unravel(self)(theta)
+
+    def restore(self, theta: Any, images: Any) -> Any:
+        """Images through the narrow middle and back, (n, pixels)."""
         import jax
 
-        restored = _forward(_unravel(self)(theta), batch, jax.nn.sigmoid, jax.nn.sigmoid)
-        return ((restored - batch) ** 2).sum(axis=-1).mean()
+        return _forward(self.layers(theta), images, jax.nn.sigmoid, jax.nn.sigmoid)
+
+    def loss(self, theta: Any, batch: Any) -> Any:
+        """Squared error of an image, mean over the batch."""
+        return ((self.restore(theta, batch) - batch) ** 2).sum(axis=-1).mean()
 
     def error(self, theta: Any) -> Any:
         """The same on all images: the training error."""
