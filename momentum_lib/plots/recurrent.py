@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from momentum_lib.learning.campaigns import best_eta_of
 from momentum_lib.learning.tasks import RecurrentTask
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
 __all__ = [
     "compute_echo",
     "compute_past",
-    "compute_survived",
+    "compute_successes",
     "compute_table",
     "draw_along",
     "draw_beside",
     "draw_errors",
-    "draw_limits",
     "draw_rates",
     "draw_scales",
     "draw_sequence",
+    "draw_successes",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -60,21 +61,10 @@ def compute_past(task: RecurrentTask, theta: Array, key: Any) -> Array:
     return np.asarray(np.sqrt(((1000 * np.asarray(slope, float)) ** 2).sum(axis=-1).mean(axis=1)))
 
 
-def compute_survived(frame: pd.DataFrame, worthless: float, by: Sequence[str] = ("momentum",)) -> pd.Series:
-    """The largest eta below which no seed has lost what the output biases alone attain, the loss `worthless`.
-
-    A diverged training has lost it. nan where even the least eta tried is too large.
-    """
-    lost = frame.assign(lost=~(frame["loss"] < worthless) | np.isfinite(frame["diverged_at"]))
-    lost = lost.groupby([*by, "eta"], sort=False)["lost"].any().reset_index()
-
-    def largest(cell: pd.DataFrame) -> float:
-        kept = cell.sort_values("eta")
-        run = ~np.logical_or.accumulate(kept["lost"].to_numpy())
-        return float(kept["eta"].to_numpy()[run][-1]) if run.any() else np.nan
-
-    found: pd.Series = lost.groupby(list(by), sort=False)[["eta", "lost"]].apply(largest)
-    return found
+def compute_successes(frame: pd.DataFrame, success: float) -> pd.DataFrame:
+    """How many trainings of each momentum and eta are `good`, an error below `success`, and `diverged`."""
+    marked = frame.assign(good=frame["error"] < success, diverged=np.isfinite(frame["diverged_at"]))
+    return marked.groupby(["momentum", "eta"], sort=False)[["good", "diverged"]].sum().reset_index()
 
 
 def compute_table(frame: pd.DataFrame, success: float, paper: Mapping[str, float]) -> pd.DataFrame:
@@ -129,8 +119,8 @@ def draw_along(
         if named == -1:
             label_end(ax, line, name)
         else:
-            at = (steps[named], curve[named])
-            ax.annotate(name, at, (0, 7), textcoords="offset points", ha="center", color=line.get_color())
+            at, side = (steps[named], curve[named]), "right" if curve[named] > curve[0] else "left"
+            ax.annotate(name, at, (0, 7), textcoords="offset points", ha=side, color=line.get_color())
 
 
 def draw_errors(frame: pd.DataFrame, axes: Sequence[Axes], worst: float, least: float) -> None:
@@ -186,30 +176,32 @@ def draw_beside(table: pd.DataFrame, least: float, ax: Axes) -> None:
     ax.grid(False, axis="x")
 
 
-def draw_rates(frame: pd.DataFrame, axes: Sequence[Axes], worst: float) -> None:
-    """Mean error over eta, and over eta / (1 - gamma); a cell with a diverged seed is left out."""
+def draw_rates(frame: pd.DataFrame, ax: Axes, worst: float) -> None:
+    """Mean error over eta / (1 - gamma), a line each momentum; with a diverged seed there is no mean."""
     for name, cell in frame.groupby("momentum", sort=False):
         mean = cell.groupby("eta")["error"].mean().replace(np.inf, np.nan)
-        rate = np.asarray(mean.index, float)
-        for ax, scale in zip(axes, (1.0, 1 / (1 - float(str(name).rstrip("NM")))), strict=True):
-            ax.semilogx(rate * scale, mean, **_look(str(name)), label=str(name))
-    for ax, label in zip(axes, ("eta", "eta / (1 - gamma)"), strict=True):
-        ax.axhline(worst, **THEORY)
-        ax.set_xlabel(f"{label} (log scale)")
+        remembered = 1 / (1 - float(str(name).rstrip("NM")))
+        ax.semilogx(np.asarray(mean.index, float) * remembered, mean, **_look(str(name)), label=str(name))
+    ax.axhline(worst, **THEORY)
+    ax.set_xlabel("eta / (1 - gamma) (log scale)")
 
 
-def draw_limits(limits: pd.DataFrame, ax: Axes) -> None:
-    """The largest learning rate of each momentum: `measured` as marks, `low` to `high` predicted as bars."""
-    places = np.arange(len(limits))
-    ax.vlines(places, limits["low"], limits["high"], color="black", linewidth=1.2)
-    ax.plot(places, limits["low"], "_", color="black", markersize=12)
-    ax.plot(places, limits["high"], "_", color="black", markersize=12)
-    for place, (name, row) in enumerate(limits.iterrows()):
-        look = rule_style(_FORMS[str(name)[-1]])
-        ax.plot(place, row["measured"], look["marker"], color=look["color"], markersize=9)
-    ax.set_xticks(places, [str(name) for name in limits.index])
-    ax.set_yscale("log")
-    ax.grid(False, axis="x")
+def draw_successes(found: pd.DataFrame, ax: Axes) -> None:
+    """A field for each momentum and eta: how many trainings succeeded; hatched where all diverged."""
+    rows, etas = list(dict.fromkeys(found["momentum"])), sorted(set(found["eta"]))
+    for name, eta, good, diverged in found[["momentum", "eta", "good", "diverged"]].itertuples(index=False):
+        x, y = etas.index(eta), rows.index(name)
+        color = rule_style(_FORMS[name[-1]])["color"]
+        corner = (x - 0.5, y - 0.5)
+        ax.add_patch(Rectangle(corner, 1, 1, facecolor=color, alpha=0.16 * good, linewidth=0))
+        if diverged:
+            hatch = "/" * int(diverged)
+            ax.add_patch(Rectangle(corner, 1, 1, fill=False, hatch=hatch, edgecolor="#999999", linewidth=0))
+        ax.text(x, y, str(good) if good or not diverged else "", ha="center", va="center", fontsize=10)
+    ax.set_xticks(range(len(etas)), [f"{eta:g}" for eta in etas])
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set(xlim=(-0.5, len(etas) - 0.5), ylim=(len(rows) - 0.5, -0.5), xlabel="eta")
+    ax.grid(False)
 
 
 def draw_scales(frame: pd.DataFrame, radius: float, least: float, ax: Axes) -> None:
@@ -218,10 +210,9 @@ def draw_scales(frame: pd.DataFrame, radius: float, least: float, ax: Axes) -> N
         look = _look(str(name)) | {"alpha": 1.0}
         mean = cell.groupby("scale")["error"].mean().replace(np.inf, np.nan).clip(lower=least)
         line = ax.plot(radius * mean.index, mean, **look)[0]
-        shift = {"0": 1.0, "0.9N": 1.03, "0.995N": 0.97}[str(name)]
         seeds = cell[np.isfinite(cell["error"])]
         ax.plot(
-            shift * radius * seeds["scale"],
+            0.96 * radius * seeds["scale"],
             seeds["error"].clip(lower=least),
             look["marker"],
             color=look["color"],
@@ -229,3 +220,6 @@ def draw_scales(frame: pd.DataFrame, radius: float, least: float, ax: Axes) -> N
         )
         label_end(ax, line, f"momentum {name}")
     ax.set(xscale="log", yscale="log", xlabel="spectral radius of the first W (log scale)")
+    radii = [radius * scale for scale in sorted(set(frame["scale"]))]
+    ax.set_xticks(radii, [f"{r:g}" for r in radii])
+    ax.set_xticks([], minor=True)
