@@ -61,10 +61,15 @@ def largest_eigenvalue(product: Any, size: int, tol: float = 1e-3) -> float:
     """
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-    if size < 3:  # Lanczos wants more room than that
-        return float(np.linalg.eigvalsh(np.stack([product(column) for column in np.eye(size)]))[-1])
     operator = LinearOperator((size, size), matvec=lambda u: np.asarray(product(u.ravel()), float))
     start = np.random.default_rng(0).standard_normal(size)  # the same answer every time
+    once = operator @ start
+    if not np.isfinite(once).all():
+        return np.nan
+    if size < 3:  # Lanczos wants more room than that
+        return float(np.linalg.eigvalsh(np.stack([product(column) for column in np.eye(size)]))[-1])
+    if not once.any():  # ARPACK takes no start that the matrix sends to zero
+        return 0.0
     try:
         found = eigsh(operator, k=1, which="LA", tol=tol, v0=start, return_eigenvectors=False)
     except ArpackNoConvergence:

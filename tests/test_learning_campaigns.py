@@ -1,0 +1,257 @@
+"""Campaigns: the frame is the trials in their order, whoever carries them, and what is kept stays kept."""
+
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from momentum_lib import gradient_descent, heavy_ball, linear_ramp
+from momentum_lib.learning import (
+    Classifier,
+    Digits,
+    Trial,
+    best_eta_of,
+    campaigns,
+    carry_out,
+    measured,
+    spread,
+    train,
+)
+
+pytest.importorskip("jax", reason="JAX is not installed (extra learning)")
+
+TASK = Classifier(Digits(count=30), (4,), batch=8)
+TRIALS = [
+    Trial(heavy_ball, TASK, 4, {"eta": eta, "gamma": 0.5}, seed=seed, every=2, label={"gamma": 0.5})
+    for eta in (0.1, 0.01)
+    for seed in (0, 1)
+]
+LOST = replace(TRIALS[0], hyper={"eta": 3e38, "gamma": 0.5})
+COLUMNS = ["gamma", "eta", "seed", "t", "loss", "error", "diverged_at"]
+
+quiet = partial(carry_out, progress=False)
+
+
+@pytest.fixture(scope="module")
+def here():
+    return quiet(TRIALS)
+
+
+def no_training(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a training began")
+
+    monkeypatch.setattr(campaigns, "train", refuse)
+
+
+def test_a_row_is_the_end_of_its_training_in_the_order_of_the_trials(here):
+    assert list(here.columns) == COLUMNS
+    assert here["eta"].tolist() == [0.1, 0.1, 0.01, 0.01] and here["seed"].tolist() == [0, 1, 0, 1]
+    for trial, row in zip(TRIALS, here.itertuples(), strict=True):
+        alone = train(heavy_ball, TASK, 4, seed=trial.seed, every=2, **trial.hyper)
+        assert (row.t, row.loss, row.error) == (4, alone.loss[-1], alone.error[-1])
+        assert row.diverged_at == np.inf and row.gamma == 0.5
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [partial(ThreadPoolExecutor, 2), partial(ProcessPoolExecutor, 1, mp_context=get_context("spawn"))],
+    ids=["threads", "processes"],
+)
+def test_any_executor_carries_the_same_frame(pool, here):
+    with pool() as executor:
+        pd.testing.assert_frame_equal(quiet(TRIALS, executor), here, check_exact=True)
+
+
+def test_the_records_asked_for_are_kept():
+    trial = replace(TRIALS[0], at=(0, 2, 4))
+    alone = train(heavy_ball, TASK, 4, seed=0, every=2, **trial.hyper)
+    frame = quiet([trial])
+    assert frame["t"].tolist() == [0, 2, 4] and frame["error"].tolist() == alone.error.tolist()
+    with pytest.raises(ValueError, match=r"step 3 is not recorded; the records stand at \[0, 2, 4\]"):
+        quiet([replace(trial, at=(2, 3))])
+
+
+def test_a_training_that_ended_early_fills_the_records_after_its_end():
+    met = quiet([replace(TRIALS[0], target=1e9, at=(2, 4))])
+    assert met["error"].nunique() == 1 and met["t"].tolist() == [2, 4]
+    lost = quiet([replace(LOST, at=(0, 2, 4))])
+    assert np.isfinite(lost["error"][0]) and lost["error"].tolist()[1:] == [np.inf, np.inf]
+
+
+def test_a_diverged_trial_is_a_row_and_is_counted():
+    frame = quiet([*TRIALS, LOST])
+    row = frame.iloc[-1]
+    assert row["error"] == np.inf and 1 <= row["diverged_at"] <= 4
+    table = spread(frame, ["gamma", "eta"])
+    assert table["diverged"].tolist() == [0, 0, 1] and table["seeds"].tolist() == [2, 2, 1]
+    errors = frame["error"][:2].tolist()
+    cell = table.loc[(0.5, 0.1)]
+    assert cell["median"] == pytest.approx(np.mean(errors))
+    assert (cell["least"], cell["largest"]) == (min(errors), max(errors))
+
+
+def test_a_schedule_has_no_column():
+    frame = quiet([replace(TRIALS[0], hyper={"eta": linear_ramp(0.1, 0.2, 2), "gamma": 0.5})])
+    assert list(frame.columns) == ["gamma", "seed", "t", "loss", "error", "diverged_at"]
+
+
+def test_a_function_is_told_how_far_it_is():
+    told = []
+    carry_out(TRIALS[:3], progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_bar_is_shown_when_asked(capsys, monkeypatch):
+    tqdm = pytest.importorskip("tqdm")
+    monkeypatch.setattr(tqdm, "tqdm", partial(tqdm.tqdm, disable=False))  # the tests switch bars off
+    carry_out(TRIALS)
+    assert "0/4" in capsys.readouterr().err
+    quiet(TRIALS)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_campaign_of_no_trial_is_refused():
+    with pytest.raises(ValueError, match="no trial to carry out; give at least one"):
+        carry_out([])
+
+
+# --- What is kept -----------------------------------------------------------------------------------
+
+
+def test_what_is_in_the_folder_is_not_trained_again(here, tmp_path, monkeypatch):
+    folder = tmp_path / "new" / "trainings"
+    quiet(TRIALS[:3], folder=folder)
+    assert len(list(folder.iterdir())) == 3
+    assert quiet([*TRIALS, LOST], folder=str(folder)).iloc[:4].equals(here)  # goes on
+    no_training(monkeypatch)
+    again = quiet([LOST, *TRIALS], folder=folder)
+    assert again.iloc[1:].reset_index(drop=True).equals(here) and again["error"][0] == np.inf
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 7},
+        {"steps": 6},
+        {"every": 1},
+        {"target": 0.1},
+        {"at": (0, 4)},
+        {"rule": gradient_descent},
+        {"hyper": {"eta": 0.1, "gamma": 0.51}},
+        {"task": replace(TASK, squared=True)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_trial_with_another_setting_is_another_training(change, tmp_path, monkeypatch):
+    quiet(TRIALS[:1], folder=tmp_path)
+    no_training(monkeypatch)
+    quiet([replace(TRIALS[0], label={"called": "otherwise"})], folder=tmp_path)
+    with pytest.raises(AssertionError, match="a training began"):
+        quiet([replace(TRIALS[0], **change)], folder=tmp_path)
+
+
+def test_a_result_of_other_code_is_trained_again(tmp_path, monkeypatch):
+    quiet(TRIALS[:1], folder=tmp_path)
+    code = campaigns._code()
+    no_training(monkeypatch)
+    monkeypatch.setattr(campaigns, "_code", lambda: [*code[:-1], "edited"])
+    with pytest.raises(AssertionError, match="a training began"):
+        quiet(TRIALS[:1], folder=tmp_path)
+
+
+def test_a_kill_while_writing_leaves_no_half_result(here, tmp_path, monkeypatch):
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    def half_written(path, text, **kwargs):
+        path.write_bytes(text[: len(text) // 2].encode())
+        raise KeyboardInterrupt
+
+    for name, instead in [("replace", killed), ("write_text", half_written)]:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, instead)
+            with pytest.raises(KeyboardInterrupt):
+                quiet(TRIALS, folder=tmp_path)
+    assert quiet(TRIALS, folder=tmp_path).equals(here)
+
+
+# --- From trials to a table -------------------------------------------------------------------------
+
+
+def frame_of(errors):
+    """One row a rule, eta and seed, from the errors of the seeds by eta by rule."""
+    rows = [
+        {"rule": rule, "eta": eta, "seed": seed, "error": error}
+        for rule, by_eta in errors.items()
+        for eta, column in by_eta.items()
+        for seed, error in enumerate(column)
+    ]
+    return pd.DataFrame(rows)
+
+
+def chosen(errors):
+    best = best_eta_of(frame_of(errors), ["rule"])
+    return {rule: (set(rows["eta"]), set(rows["edge"])) for rule, rows in best.groupby("rule")}
+
+
+def test_the_best_eta_of_a_cell_has_the_least_mean_error():
+    errors = {
+        "a": {0.1: [3.0, 3.0], 0.2: [1.0, 4.0], 0.4: [0.0, 9.0]},  # the least single error does not win
+        "b": {0.1: [1.0, 2.0], 0.2: [2.0, 2.0]},
+    }
+    assert chosen(errors) == {"a": ({0.2}, {False}), "b": ({0.1}, {True})}
+    best = best_eta_of(frame_of(errors), ["rule"])
+    assert best["error"].tolist() == [1.0, 4.0, 1.0, 2.0] and best["seed"].tolist() == [0, 1, 0, 1]
+
+
+def test_an_eta_with_a_diverged_seed_is_not_chosen_while_another_is_left():
+    assert chosen({"a": {0.1: [9.0, 9.0], 0.2: [8.0, 8.0], 0.4: [0.0, np.inf]}}) == {"a": ({0.2}, {False})}
+    assert chosen({"a": {0.1: [9.0, 9.0], 0.2: [np.inf, 0.0]}}) == {"a": ({0.1}, {True})}
+    nothing_left = best_eta_of(frame_of({"a": {0.1: [np.inf, 1.0], 0.2: [1.0, np.inf]}}), ["rule"])
+    assert len(nothing_left) == 2 and np.isinf(nothing_left["error"]).any()
+
+
+def test_an_eta_at_the_end_of_what_was_tried_is_told():
+    for best, edge in [(0.1, True), (0.2, False), (0.4, True)]:
+        errors = {"a": {eta: [1.0 + (eta != best)] for eta in (0.1, 0.2, 0.4)}}
+        assert chosen(errors) == {"a": ({best}, {edge})}
+
+
+# --- Campaigns that take hours ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def collection(tmp_path, monkeypatch):
+    """A collection of its own, whose long campaigns are carried by a thread."""
+    monkeypatch.setattr(campaigns, "find_root", lambda: tmp_path)
+    monkeypatch.setattr(campaigns, "ProcessPoolExecutor", lambda *args, **kwargs: ThreadPoolExecutor(1))
+    monkeypatch.delenv("MOMENTUM_RESULTS", raising=False)
+    return tmp_path
+
+
+def test_a_measured_campaign_is_read_as_it_was_written(collection, here, monkeypatch):
+    with pytest.raises(ValueError, match="There is no notebooks/results/four.csv; run `momentum rep"):
+        measured("four", TRIALS)
+    with monkeypatch.context() as patch:
+        patch.setenv("MOMENTUM_FULL", "1")
+        written = measured("four", [*TRIALS, LOST])
+    no_training(monkeypatch)
+    read = measured("four", [*TRIALS, LOST])
+    pd.testing.assert_frame_equal(read, written)
+    pd.testing.assert_frame_equal(read[:4], here, rtol=1e-5, check_dtype=False)
+    assert read["error"][4] == np.inf and read["diverged_at"][0] == np.inf
+
+
+def test_a_measured_campaign_of_other_trials_is_refused(collection, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("MOMENTUM_FULL", "1")
+        measured("two", TRIALS[:2])
+    for others in [TRIALS[:1], TRIALS[1::-1], [TRIALS[0], replace(TRIALS[1], seed=5)]]:
+        with pytest.raises(ValueError, match="two.csv was made from other trials than these; take .* back"):
+            measured("two", others)
