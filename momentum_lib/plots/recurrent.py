@@ -205,11 +205,14 @@ def draw_successes(found: pd.DataFrame, ax: Axes) -> None:
 
 
 def draw_scales(frame: pd.DataFrame, radius: float, least: float, ax: Axes) -> None:
-    """Errors at the best learning rate over the spectral radius, one line a momentum, one mark a seed."""
+    """Errors at the best learning rate over three spectral radii, one line a momentum, one mark a seed."""
     for name, cell in frame.groupby("momentum", sort=False):
         look = _look(str(name)) | {"alpha": 1.0}
         mean = cell.groupby("scale")["error"].mean().replace(np.inf, np.nan).clip(lower=least)
-        line = ax.plot(radius * mean.index, mean, **look)[0]
+        ax.plot(radius * mean.index, mean, **look)
+        middle = (radius * mean.index[1], mean.iloc[1])
+        name_at = {"textcoords": "offset points", "va": "center", "color": look["color"]}
+        ax.annotate(f"momentum {name}", middle, (12, -10), **name_at)
         seeds = cell[np.isfinite(cell["error"])]
         ax.plot(
             0.96 * radius * seeds["scale"],
@@ -218,7 +221,6 @@ def draw_scales(frame: pd.DataFrame, radius: float, least: float, ax: Axes) -> N
             color=look["color"],
             alpha=0.4,
         )
-        label_end(ax, line, f"momentum {name}")
     ax.set(xscale="log", yscale="log", xlabel="spectral radius of the first W (log scale)")
     radii = [radius * scale for scale in sorted(set(frame["scale"]))]
     ax.set_xticks(radii, [f"{r:g}" for r in radii])
