@@ -217,6 +217,11 @@ def test_an_eta_with_a_diverged_seed_is_not_chosen_while_another_is_left():
     assert len(nothing_left) == 2 and np.isinf(nothing_left["error"]).any()
 
 
+def test_an_error_that_is_no_number_is_not_chosen_over_one_that_is():
+    frame = pd.DataFrame({"eta": [0.1, 0.1, 0.2, 0.2], "error": [np.nan, 0.5, 1.0, 1.0], "cell": 1})
+    assert best_eta_of(frame, ["cell"])["eta"].unique().tolist() == [0.2]
+
+
 def test_an_eta_at_the_end_of_what_was_tried_is_told():
     for best, edge in [(0.1, True), (0.2, False), (0.4, True)]:
         errors = {"a": {eta: [1.0 + (eta != best)] for eta in (0.1, 0.2, 0.4)}}

@@ -36,6 +36,13 @@ def test_a_count_that_there_is_not_is_refused(count):
         Digits(count).load()
 
 
+@pytest.mark.parametrize("source", [Digits(), Curves(count=3)], ids=["digits", "curves"])
+def test_data_that_trainings_share_cannot_be_written_to(source):
+    for array in source.load():
+        with pytest.raises(ValueError, match="read-only"):
+            array -= 1
+
+
 def test_shuffled_labels_depend_on_their_seed_and_on_nothing_in_the_picture():
     images, true = Digits().load()
     shown, labels = Digits(shuffled_labels=0).load()

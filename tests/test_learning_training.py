@@ -127,6 +127,12 @@ def test_a_rule_of_ones_own_trains():
     assert (abs(train(mine, BOWL, 4, eta=0.1, shrink=0.5).theta) < abs(same.theta)).all()
 
 
+def test_the_loss_of_a_first_step_of_its_own_is_recorded_with_the_others():
+    ours = train(torch_sgd, BOWL, 6, every=3, eta=0.1, gamma=0.5)
+    same_iterates = train(heavy_ball, BOWL, 6, every=3, eta=0.1, gamma=0.5)
+    np.testing.assert_allclose(ours.loss, same_iterates.loss, rtol=1e-6)
+
+
 def test_t_is_one_on_the_first_step():
     asked = []
     trained = train(gradient_descent, BOWL, 3, every=2, eta=lambda t: asked.append(t) or 0.1 * t)
@@ -343,14 +349,40 @@ def test_a_checkpoint_of_another_training_is_refused_by_the_setting_that_differs
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
-    text, archive = tmp_path / "text", tmp_path / "archive.npz"
+    text, archive, empty = tmp_path / "text", tmp_path / "archive.npz", tmp_path / "empty"
     text.write_text("not what it seems")
     np.savez(archive, theta=np.zeros(3))
-    for file in (text, archive):
+    empty.touch()
+    whole, cut, array = tmp_path / "whole.npz", tmp_path / "cut.npz", tmp_path / "array.npy"
+    train(**SETTING, **HYPER, checkpoint=whole)
+    cut.write_bytes(whole.read_bytes()[:-100])
+    np.save(array, np.zeros(3))
+    for file in (text, archive, empty, cut, array):
         kept = file.read_bytes()
         with pytest.raises(ValueError, match=f"{file.name} is not a checkpoint of a training .* remove it"):
             train(**SETTING, **HYPER, checkpoint=file)
         assert file.read_bytes() == kept
+
+
+def test_a_rule_of_ones_own_is_told_by_its_body(tmp_path):
+    def own(factor):
+        if factor:
+            return Rule(lambda theta, grad, *, eta: (theta - 2 * eta * grad(theta),), name="own")
+        return Rule(lambda theta, grad, *, eta: (theta - eta * grad(theta),), name="own")
+
+    file = tmp_path / "kept.npz"
+    train(own(0), BOWL, 3, eta=0.1, checkpoint=file)
+    train(own(0), BOWL, 3, eta=0.1, checkpoint=file)
+    with pytest.raises(ValueError, match="was made with rule = "):
+        train(own(1), BOWL, 3, eta=0.1, checkpoint=file)
+
+
+def test_a_task_without_settings_is_not_kept(tmp_path):
+    class Nameless:
+        start, draw, loss, error = BOWL.start, BOWL.draw, BOWL.loss, BOWL.error
+
+    with pytest.raises(ValueError, match="make it a frozen dataclass"):
+        train(heavy_ball, Nameless(), 3, **HYPER, checkpoint=tmp_path / "kept.npz")
 
 
 def half_written(file, **arrays):

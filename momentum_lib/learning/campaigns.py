@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import multiprocessing
+import numbers
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -153,7 +154,7 @@ def _rows(trial: Trial, folder: str | os.PathLike[str] | None) -> list[dict[str,
 
 def _plain_eta(trial: Trial) -> dict[str, float]:
     eta = trial.hyper.get("eta")
-    return {"eta": float(eta)} if isinstance(eta, int | float) else {}
+    return {"eta": float(eta)} if isinstance(eta, numbers.Real) else {}
 
 
 def _train(trial: Trial) -> list[dict[str, Any]]:
@@ -298,7 +299,8 @@ def best_eta_of(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         The rows of the chosen etas, with ``edge``: whether the chosen one is the least or the largest tried.
     """
     by = list(by)
-    mean = frame.groupby([*by, "eta"], as_index=False, sort=False)["error"].mean()
+    lost = frame.assign(error=frame["error"].fillna(np.inf))  # a mean would leave out what is no number
+    mean = lost.groupby([*by, "eta"], as_index=False, sort=False)["error"].mean()
     chosen = mean.loc[mean.groupby(by, sort=False)["error"].idxmin(), [*by, "eta"]]
     ends = frame.groupby(by, sort=False)["eta"].agg(["min", "max"]).reset_index()
     chosen = chosen.merge(ends, on=by)

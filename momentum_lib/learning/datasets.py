@@ -53,7 +53,7 @@ class Digits:
         images, labels = images[: self.count], labels[: self.count]
         if self.shuffled_labels is not None:
             labels = np.random.default_rng(self.shuffled_labels).integers(0, 10, len(labels))
-        return (images / 16).astype(np.float32), labels.astype(np.int32)
+        return _kept((images / 16).astype(np.float32), labels.astype(np.int32))
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,14 @@ class Curves:
         if self.count < 1 or self.side < 4:
             raise ValueError(f"Curves(count={self.count}, side={self.side}): give count from 1, side from 4.")
         points = np.random.default_rng(self.seed).uniform(0.1, 0.9, (self.count, 3, 2))
-        return draw_curves(points, self.side), points.reshape(self.count, 6).astype(np.float32)
+        return _kept(draw_curves(points, self.side), points.reshape(self.count, 6).astype(np.float32))
+
+
+def _kept(images: Array, labels: Array) -> tuple[Array, Array]:
+    """Make read-only what a cache hands out again and again."""
+    for array in (images, labels):
+        array.setflags(write=False)
+    return images, labels
 
 
 def draw_curves(points: Array, side: int) -> Array:

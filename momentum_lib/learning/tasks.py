@@ -8,7 +8,7 @@ A task has
 - ``error(theta)``: what is reported, on fixed data.
 
 It is a plain value (a frozen dataclass), so it can be compared, hashed, named in a file and sent to another
-process. A task of your own needs these four methods and nothing else.
+process. A task of your own needs these four methods; to be kept in files, be a frozen dataclass as well.
 """
 
 from __future__ import annotations

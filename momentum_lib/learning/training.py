@@ -13,10 +13,12 @@ import functools
 import json
 import os
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -134,6 +136,7 @@ def train(
     every = max(1, -(-int(steps) // 20)) if every is None else every
     if int(every) != every or every < 1:
         raise ValueError(f"every is {every}; give a whole number from 1.")
+    steps, every = int(steps), int(every)
     file = None if checkpoint is None else Path(checkpoint)
     settings = {} if file is None else describe_training(rule, task, steps, seed, every, target, hyper)
     if file is not None and file.is_file():
@@ -143,15 +146,17 @@ def train(
         state = [np.array(slot) for slot in rule.init(theta)]
         rows, done, diverged_at, seconds = [(0, np.nan, _error(task, theta))], 0, None, 0.0
     began, base = time.perf_counter() - seconds, _key(seed)
-    bar = progress_bar(int(steps), "step") if progress else None
+    bar = progress_bar(steps, "step") if progress else None
     if bar is not None:
         bar.update(done)
+    losses: list[float] = []  # since the last record
     while done < steps and diverged_at is None and not (target is not None and rows[-1][2] <= target):
         first = done == 0 and rule.has_first_step
         count = 1 if first else min(every - done % every, steps - done)
         t = np.arange(done + 1, done + count + 1)
         table = {name: _values(name, value, t, state[0].dtype) for name, value in bound.items()}
         state, read, finite = _piece(rule, task, first)(tuple(state), base, t, table)
+        losses += np.asarray(read).tolist()
         finite = np.asarray(finite)
         if not finite.all():
             diverged_at = int(t[np.argmin(finite)])
@@ -160,18 +165,19 @@ def train(
             bar.update(count)
         if done % every == 0 or done == steps or diverged_at is not None:
             error = np.inf if diverged_at is not None else _error(task, state[0])
-            rows.append((done, float(np.mean(read)), error))
+            rows.append((done, float(np.mean(losses)), error))
+            losses = []
             if file is not None:
                 _keep(file, settings, state, rows, done, diverged_at, time.perf_counter() - began)
     if bar is not None:
         bar.close()
-    t, losses, errors = (np.array(column) for column in zip(*rows, strict=True))
+    t, loss, errors = (np.array(column) for column in zip(*rows, strict=True))
     return Training(
         rule=rule,
         task=task,
         hyper=dict(hyper),
         t=t,
-        loss=losses,
+        loss=loss,
         error=errors,
         diverged_at=diverged_at,
         slots={name: np.asarray(slot) for name, slot in zip(rule.slots, state, strict=True)},
@@ -278,10 +284,17 @@ def describe(thing: Any) -> Any:
         return thing
     if isinstance(thing, float | np.floating | np.integer):
         return thing.item() if isinstance(thing, np.generic) else thing
+    if isinstance(thing, Rule) and not thing.__module__.startswith("momentum_lib."):
+        # A rule of one's own changes under its name: its body tells it, too.
+        code = getattr(thing.step, "__code__", None)
+        body = "" if code is None else f" {zlib.crc32(code.co_code + repr(code.co_consts).encode()):08x}"
+        return f"{thing!r}{body}"
     if callable(thing) and not isinstance(thing, Schedule | Rule):
         raise ValueError(
             f"{thing!r} is a function without settings to tell it by; use one of momentum_lib.schedules."
         )
+    if " at 0x" in repr(thing):
+        raise ValueError(f"{type(thing).__name__} has no settings to tell it by; make it a frozen dataclass.")
     return repr(thing)
 
 
@@ -316,11 +329,11 @@ def _keep(
 def _resume(file: Path, settings: Any) -> tuple[Any, Any, int, int | None, float]:
     """Slots, records, steps made, where it diverged, seconds; refused if made with other settings."""
     try:
-        with np.load(file) as kept:
+        with file.open("rb") as stream, np.load(stream) as kept:
             told = json.loads(str(kept["told"]))
             rows = [(int(row[0]), float(row[1]), float(row[2])) for row in kept["rows"]]
             state = [kept[f"slot{i}"] for i in range(len(kept.files) - 2)]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is not a checkpoint of a training ({error}); remove it.") from None
     theirs, ours = _flattened(told["settings"]), _flattened(json.loads(json.dumps(settings)))
     for name in [*ours, *theirs]:
