@@ -181,7 +181,7 @@ class _Verdicts(NamedTuple):
 
 
 class Equivalence(_Verdicts):
-    """Two verdicts, `queries` and `iterate`, and what stands behind them.
+    """Two verdicts, `queries` and `iterate`, and what stands behind them; true in a condition if both are.
 
     Attributes
     ----------
@@ -210,6 +210,9 @@ class Equivalence(_Verdicts):
         made = cls(*verdicts)
         made.__dict__.update(facts)
         return made
+
+    def __bool__(self) -> bool:
+        return self.queries and self.iterate  # not, as of any pair, that there are two
 
     def __repr__(self) -> str:
         return f"Equivalence(queries={self.queries}, iterate={self.iterate})"

@@ -83,6 +83,7 @@ def test_jury_of_a_cubic_is_stability() -> None:
 def test_equivalences_and_where_they_end() -> None:
     assert equivalent(ml.heavy_ball, ml.ema, {"eta": "eta/(1 - gamma)"}) == (True, True)
     assert equivalent(ml.heavy_ball, ml.ema) == (False, False)
+    assert not equivalent(ml.heavy_ball, ml.ema) and not equivalent(ml.nesterov, ml.torch_nesterov)
     assert equivalent(ml.heavy_ball, ml.torch_sgd) == (True, True)
     assert equivalent(ml.heavy_ball, ml.polyak_two_step) == (True, True)
     assert equivalent(ml.nesterov, ml.torch_nesterov) == (True, False)
