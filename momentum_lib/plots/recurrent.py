@@ -212,7 +212,7 @@ def draw_scales(frame: pd.DataFrame, radius: float, least: float, ax: Axes) -> N
         ax.plot(radius * mean.index, mean, **look)
         middle = (radius * mean.index[1], mean.iloc[1])
         name_at = {"textcoords": "offset points", "va": "center", "color": look["color"]}
-        ax.annotate(f"momentum {name}", middle, (12, -10), **name_at)
+        ax.annotate(f"momentum {name}", middle, (12, 8 if name == "0" else -10), **name_at)
         seeds = cell[np.isfinite(cell["error"])]
         ax.plot(
             0.96 * radius * seeds["scale"],
