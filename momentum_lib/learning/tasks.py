@@ -71,7 +71,7 @@ class Autoencoder:
     --------
     >>> task = Autoencoder(Digits(), (30, 8))
     >>> task.sizes, task.start(seed=0).shape
-    ((64, 30, 8, 30, 64), (4702,))
+    ((64, 30, 8, 30, 64), (4452,))
     """
 
     source: Digits | Curves = Digits()  # noqa: RUF009 - a frozen value
