@@ -144,10 +144,11 @@ def draw_scales(ours: pd.DataFrame, theirs: Mapping[str, float], baseline: float
     _with_spread(ours.index.to_numpy(float), ours, rule_style("nesterov") | {"markevery": 1}, ax)
     scales = [float(scale) for scale in theirs]
     ax.plot(scales, list(theirs.values()), **THEORY, marker="s", fillstyle="none")
-    ax.annotate("the paper's\n(its own units)", (scales[3], theirs["2"]), (0, 12), textcoords="offset points")
+    ax.annotate("the paper's,\nin its own units", (scales[0], 2 * theirs["1"]))
     ax.axhline(baseline, color="0.5", linewidth=1, linestyle=":")
-    ax.annotate("the mean image", (1, baseline), (0, 4), textcoords="offset points", color="0.4")
-    ax.set(xscale="log", yscale="log", xlabel="scale of the first weights", ylabel="training error")
+    ax.annotate("the mean image", (0.62, baseline), (0, 4), textcoords="offset points", color="0.4")
+    ax.set(xscale="log", yscale="log", xlabel="scale of the first weights (log scale)")
+    ax.set_ylabel("training error (log scale)")
     ax.set_xticks(scales, list(theirs))
     ax.minorticks_off()
 
