@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ __all__ = [
     "output_texts",
     "parse_cell",
     "python_source",
+    "write_whole",
 ]
 
 #: What a kernel that executes a notebook is given, here and in the tests: one thread a process, since
@@ -262,3 +264,11 @@ def notebooks(root: Path) -> list[Notebook]:
                 raise NotebookError(f"The {claim} by {owner[claim].stem} and {notebook.stem}; rename one.")
             owner[claim] = notebook
     return found
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there: a reader or a kill meets the old or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    part.write_bytes(content)
+    part.replace(file)

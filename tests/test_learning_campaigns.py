@@ -169,11 +169,12 @@ def test_a_kill_while_writing_leaves_no_half_result(here, tmp_path, monkeypatch)
     def killed(*args, **kwargs):
         raise KeyboardInterrupt
 
-    def half_written(path, text, **kwargs):
-        path.write_bytes(text[: len(text) // 2].encode())
+    def half_written(path, content):
+        with path.open("wb") as stream:
+            stream.write(content[: len(content) // 2])
         raise KeyboardInterrupt
 
-    for name, instead in [("replace", killed), ("write_text", half_written)]:
+    for name, instead in [("replace", killed), ("write_bytes", half_written)]:
         with monkeypatch.context() as patch:
             patch.setattr(Path, name, instead)
             with pytest.raises(KeyboardInterrupt):

@@ -390,14 +390,20 @@ def half_written(file, **arrays):
     raise KeyboardInterrupt
 
 
+def half_placed(path, content):
+    with path.open("wb") as stream:
+        stream.write(content[: len(content) // 2])
+    raise KeyboardInterrupt
+
+
 def killed(*args):
     raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
     ("owner", "name", "instead"),
-    [(np, "savez", half_written), (Path, "replace", killed)],
-    ids=["write", "move"],
+    [(np, "savez", half_written), (Path, "write_bytes", half_placed), (Path, "replace", killed)],
+    ids=["write", "half placed", "move"],
 )
 def test_a_kill_while_writing_leaves_the_old_file(owner, name, instead, uninterrupted, tmp_path, monkeypatch):
     file = tmp_path / "kept.npz"

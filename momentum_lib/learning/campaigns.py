@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from momentum_lib.collection import find_root
+from momentum_lib.collection import find_root, write_whole
 from momentum_lib.definition import Rule
 from momentum_lib.learning.tasks import Task
 from momentum_lib.learning.training import describe_training, train
@@ -144,10 +144,7 @@ def _rows(trial: Trial, folder: str | os.PathLike[str] | None) -> list[dict[str,
     else:
         records = _train(trial)
         if kept is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            part = kept.with_name(f".{kept.name}.{os.getpid()}")
-            part.write_text(json.dumps(records), encoding="utf-8")
-            part.replace(kept)
+            write_whole(kept, json.dumps(records).encode())
     named = {**trial.label, **_plain_eta(trial), "seed": trial.seed}
     return [{**named, **record} for record in records]
 
@@ -232,10 +229,7 @@ def measured(name: str, trials: Iterable[Trial]) -> pd.DataFrame:
         text.write(f"# {json.dumps({'trials': len(trials), 'settings': made_from})}\n")
         frame.to_csv(text, index=False, float_format="%.6g", lineterminator="\n")
         folder = Path(os.environ.get("MOMENTUM_RESULTS") or root / "notebooks" / "results")
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".{name}.{os.getpid()}"
-        part.write_text(text.getvalue(), encoding="utf-8")
-        part.replace(folder / f"{name}.csv")
+        write_whole(folder / f"{name}.csv", text.getvalue().encode())
         return _read(text.getvalue(), made_from, name)
     file = root / "notebooks" / "results" / f"{name}.csv"
     if not file.is_file():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import json
 import os
 import time
@@ -22,6 +23,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from momentum_lib.collection import write_whole
 from momentum_lib.definition import Rule, RuleError
 from momentum_lib.learning.tasks import Task
 from momentum_lib.schedules import Schedule
@@ -316,14 +318,12 @@ def _flattened(settings: Any, name: str = "") -> dict[str, Any]:
 def _keep(
     file: Path, settings: Any, state: Any, rows: Any, done: int, diverged_at: int | None, seconds: float
 ) -> None:
-    """Write the state beside its place and move it there: a kill leaves the old file or the new one."""
+    """Write the state, whole."""
     slots = {f"slot{i}": np.asarray(slot) for i, slot in enumerate(state)}
     told = json.dumps({"settings": settings, "done": done, "diverged_at": diverged_at, "seconds": seconds})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    with part.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, told=np.array(told), rows=np.array(rows), **slots)
-    part.replace(file)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, told=np.array(told), rows=np.array(rows), **slots)
+    write_whole(file, content.getvalue())
 
 
 def _resume(file: Path, settings: Any) -> tuple[Any, Any, int, int | None, float]:

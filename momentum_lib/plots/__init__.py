@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from momentum_lib.collection import find_root
+from momentum_lib.collection import find_root, write_whole
 from momentum_lib.definition import Rule
 
 if TYPE_CHECKING:
@@ -184,13 +184,9 @@ def save(
         )
     given = os.environ.get("MOMENTUM_FIGURES")
     folder = Path(given) if given else find_root() / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
     text = _to_csv(header, columns)
     for kind, content in {**pictures, "csv": text.encode()}.items():
-        # Written beside its place and moved there, so that a reader meets the old file or the new one.
-        part = folder / f".{name}.{kind}.{os.getpid()}"
-        part.write_bytes(content)
-        part.replace(folder / f"{name}.{kind}")
+        write_whole(folder / f"{name}.{kind}", content)
     reference = os.environ.get("MOMENTUM_FIGURES_REFERENCE")
     if reference:
         _compare(name, text, Path(reference) / f"{name}.csv")
