@@ -1,23 +1,30 @@
 """What a rule is.
 
 A variant of momentum is written once, as the three lines its paper prints. This module turns those
-lines into a `Rule`: an object that knows its slots, its hyper-parameters and its state at rest, and
-that every analysis, run and adapter of the library can take. It imports the standard library only.
+lines into a `Rule`: an object that knows its slots, its letters (hyper-parameters) and its state at
+rest. ``rule.at(eta=1, gamma=0.9)`` is the rule at a setting, the same kind of object, and that is what
+every analysis, run and adapter of the library takes. It imports the standard library only.
 """
 
 from __future__ import annotations
 
+import functools
+import html
 import inspect
 import itertools
 import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
+from dataclasses import dataclass
 from functools import cached_property
+from numbers import Number
+from types import MappingProxyType
 from typing import Any, Final
 
-__all__ = ["RULES", "NotLinear", "Rule", "RuleError", "decays", "rule"]
+from momentum_lib.letters import answer_for, momentum_letters, step_letters
+
+__all__ = ["RULES", "NotLinear", "Promise", "Rule", "RuleError", "decays", "is_schedule", "rule"]
 
 Step = Callable[..., Any]
 
@@ -37,28 +44,68 @@ class NotLinear(RuleError):  # noqa: N818 - the contract's name: the verdict is 
     """A rule that is not linear in state and gradient was handed to the spectral floor."""
 
 
+@dataclass(frozen=True)
+class Promise:
+    """What is known of a rule at one setting.
+
+    Attributes
+    ----------
+    rate : float
+        Factor per step of what `bounds` names.
+    theorem : str
+        Source with theorem number, or how the number was found.
+    kind : str
+        ``"tight"``: the bound holds at every step and is attained; ``"upper"``: it holds at every step;
+        ``"lower"``: no step is below it; ``"asymptotic"``: the rate in the limit of many steps.
+    which : str
+        Name of the tuning; a rule may have several.
+    bounds : str
+        The quantity, and the class of functions.
+    """
+
+    rate: float
+    theorem: str
+    kind: str
+    which: str = ""
+    bounds: str = ""
+
+
 class Rule:
     """One variant of momentum: a pure step from slots and gradient oracle to the new slots.
 
     Parameters
     ----------
     step : callable
-        ``step(*slots, grad, *, hyper...)`` returning the new slots in order. `grad` is a function.
+        ``step(*slots, grad, *, letters...)`` returning the new slots in order. `grad` is a function.
         Arithmetic only: ``+ - * / **``, calls of `grad`, a tuple.
     slots : iterable of str, optional
         Names of the state slots; the first is reported. Read off the signature unless given.
     hyper : mapping of str to default, or iterable of str, optional
-        Hyper-parameters; those of an iterable have no default. Read off the signature unless given.
+        Letters; those of an iterable have no default. Read off the signature unless given.
     name : str, optional
         Defaults to ``step.__name__``.
     text : str, optional
         How the rule prints; a member of a family shows its parameters. Defaults to `name`.
+    made_by : tuple of callable and arguments, optional
+        The call that makes this member of a family again, in another process for instance.
+
+    Attributes
+    ----------
+    hyper : tuple of str
+        All letters, ``t`` among them if the rule counts its steps.
+    setting : mapping
+        The letters that are set, defaults included.
+    free : tuple of str
+        The letters that are open; never ``t``.
+    base : Rule
+        The rule before anything was set.
+    promise : Promise or None
+        What `tune`, `minimax` or `convert` knows of this setting.
 
     Raises
     ------
     RuleError
-        `grad` is not the last positional argument, there is no slot, or a hyper-parameter is not
-        keyword-only.
+        `grad` is not the last positional argument, there is no slot, or a letter is not keyword-only.
 
     Examples
     --------
@@ -68,7 +115,10 @@ class Rule:
     ...     return theta - v, v
     >>> my_heavy_ball.slots, my_heavy_ball.hyper
     (('theta', 'v'), ('eta', 'gamma'))
-    >>> my_heavy_ball(1.0, 0.0, lambda x: 2 * x, eta=0.25, gamma=0.5)
+    >>> half = my_heavy_ball.at(gamma=0.5)
+    >>> half, half.free, half.at(eta=0.25)
+    (my_heavy_ball(gamma=0.5), ('eta',), my_heavy_ball(eta=0.25, gamma=0.5))
+    >>> half(1.0, 0.0, lambda x: 2 * x, eta=0.25)
     (0.5, 0.5)
     """
 
@@ -80,10 +130,12 @@ class Rule:
         hyper: Mapping[str, Any] | Iterable[str] | None = None,
         name: str | None = None,
         text: str | None = None,
+        made_by: tuple[Callable[..., Rule], tuple[Any, ...]] | None = None,
     ) -> None:
         self.step = step
         self.name = self.__name__ = name or step.__name__
         self.text = text or self.name
+        self.made_by = made_by
         self.__doc__ = step.__doc__
         self.__module__ = step.__module__
         if slots is None or hyper is None:
@@ -100,6 +152,9 @@ class Rule:
         if not self.slots:
             raise RuleError(f"{self.name} has no state slot; the first argument is theta, grad comes last.")
         self.first_step: Step = step
+        self.base = self
+        self.promise: Promise | None = None
+        self._set: dict[str, Any] = {}
 
     def first(self, step: Step) -> Step:
         """Give the rule a first step of its own (decorator); the steady body stays what is analysed.
@@ -118,31 +173,209 @@ class Rule:
         self.first_step = step
         return step
 
+    # --- the rule at a setting -----------------------------------------------------------------------
+
+    def at(self, /, **letters: Any) -> Rule:
+        """The rule with these letters set: partly or wholly, once or again.
+
+        A value is a number, an array or list (a whole grid), a schedule (a function of t), a symbol, or
+        what another framework passes in its place; what cannot be read is not checked. A later value
+        replaces an earlier one, and what was known of the earlier setting is dropped.
+
+        Parameters
+        ----------
+        **letters
+            Any of `hyper`. ``t`` freezes the rule as it is at that step, first step and schedules
+            included, for analysis; a run counts itself.
+
+        Raises
+        ------
+        RuleError
+            A letter that is not there, two spellings of one letter, a text, nan or infinity.
+
+        Examples
+        --------
+        >>> from momentum_lib import heavy_ball
+        >>> heavy_ball.at(gamma=0.9).at(eta=1.0) == heavy_ball.at(eta=1, gamma=0.9)
+        True
+        """
+        for name in letters:
+            if name not in self.hyper and name != "t":
+                raise self._no_letter(name, letters)
+        made = self.base._copy()
+        made._set = {**self._set, **{name: self._checked(name, value) for name, value in letters.items()}}
+        if not letters:
+            made.promise = self.promise
+        return made
+
+    def promising(self, promise: Promise | None) -> Rule:
+        """The same rule at the same setting, with what is known of it."""
+        made = self.at()
+        made.promise = promise
+        return made
+
+    @property
+    def setting(self) -> Mapping[str, Any]:
+        """The letters that are set, in the order of the paper, defaults included."""
+        letters = {**self.defaults, **self._set}
+        order = (*self.hyper, "t") if "t" not in self.hyper else self.hyper
+        return MappingProxyType({name: letters[name] for name in order if name in letters})
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The letters that are open."""
+        return tuple(n for n in self.hyper if n != "t" and n not in self._set and n not in self.defaults)
+
+    @property
+    def schedules(self) -> dict[str, Callable[[Any], Any]]:
+        """The letters that are set to functions of t."""
+        return {name: value for name, value in self.setting.items() if is_schedule(value)}
+
+    @property
+    def counts(self) -> bool:
+        """Whether the rule itself needs the step count t."""
+        return "t" in self.hyper
+
+    def closed(self) -> Rule:
+        """The rule itself, if every letter is set.
+
+        Raises
+        ------
+        RuleError
+            A letter is open; names it and the remedy.
+        """
+        if self.free:
+            values = ", ".join(f"{name}=..." for name in self.free)
+            raise RuleError(f"{self} leaves {' and '.join(self.free)} open; set it with .at({values}).")
+        return self
+
+    def in_unit_steps(self) -> Rule:
+        """The rule closed, with its step size, if that alone is open, counted as 1.
+
+        Raises
+        ------
+        RuleError
+            Another letter is open, or the rule has several step sizes or none to count by.
+        """
+        if not self.free:
+            return self
+        if len(self.step_letters) == 1:
+            return self.at(**dict.fromkeys(set(self.step_letters) & set(self.free), 1.0)).closed()
+        several = f"has the step sizes {' and '.join(self.step_letters)}" if self.step_letters else "has none"
+        raise RuleError(
+            f"{self} leaves {', '.join(self.free)} open, and no one step size can count as 1 "
+            f"({self.name} {several}); set every letter with .at()."
+        )
+
+    @cached_property
+    def step_letters(self) -> tuple[str, ...]:
+        """The step size: the letter that scales with the gradient, computed; several for some rules."""
+        if self is not self.base:
+            return self.base.step_letters
+        return step_letters(self.step, self.at_rest, self._generic)
+
+    @cached_property
+    def momentum_letters(self) -> tuple[str, ...]:
+        """The momentum: the letter that decides how fast the rule forgets, computed; several for some."""
+        if self is not self.base:
+            return self.base.momentum_letters
+        found = momentum_letters(self.step, self.at_rest, self._generic)
+        return tuple(name for name in found if name not in self.step_letters)
+
+    @property
+    def _generic(self) -> dict[str, Any]:
+        # No accidental cancellation, and small enough that decay moves little.
+        generic = {n: 1 / (7 + 4 * i) for i, n in enumerate(self.hyper)}
+        return {**generic, **self.defaults} | ({"t": 2} if self.counts else {})
+
+    @property
+    def rate(self) -> float | None:
+        """`Promise.rate`; None where nothing is known of this setting."""
+        return None if self.promise is None else self.promise.rate
+
+    @property
+    def theorem(self) -> str | None:
+        """`Promise.theorem`; None where nothing is known of this setting."""
+        return None if self.promise is None else self.promise.theorem
+
+    @property
+    def kind(self) -> str | None:
+        """`Promise.kind`; None where nothing is known of this setting."""
+        return None if self.promise is None else self.promise.kind
+
+    def _copy(self) -> Rule:
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def _no_letter(self, name: str, given: Iterable[str]) -> RuleError:
+        hint = answer_for(
+            name, [n for n in self.hyper if n != "t"], self.step_letters, self.momentum_letters
+        )
+        both = next((n for n in given if hint == f"here it is {n}"), None)
+        if both:
+            return RuleError(f"{self.name} got {name} and {both}, two names of one letter; give {both} alone.")
+        return RuleError(f"{self.name} has no hyper-parameter {name!r}; {hint}.")
+
+    def _checked(self, name: str, value: Any) -> Any:
+        """A value that may be set, arrays copied and closed, lists as tuples."""
+        if isinstance(value, list | tuple):
+            return tuple(self._checked(name, part) for part in value)
+        if value is None or isinstance(value, str | bytes | Mapping | set | frozenset | Rule | type):
+            shown = "a text" if isinstance(value, str | bytes) else "no number"
+            raise RuleError(
+                f"{self.name} got {name}={value!r}, {shown}; give a number, an array, a schedule or a symbol."
+            )
+        if getattr(getattr(value, "dtype", None), "kind", "f") in "USmM":
+            raise RuleError(f"{self.name} got {name}={value!r}, no number; give numbers.")
+        if type(value).__module__ == "numpy" and getattr(value, "ndim", 0):
+            value = value.copy()
+            value.setflags(write=False)
+        try:
+            finite = _is_finite(value)
+        except Exception:  # a tracer, a symbol: what cannot be read is not checked
+            finite = True
+        if not finite and name != "t":
+            what = f"={value}" if isinstance(value, Number) else " with nan or infinity in it"
+            raise RuleError(f"{self.name} got {name}{what}; give finite numbers.")
+        return value
+
+    # --- a step --------------------------------------------------------------------------------------
+
     @property
     def has_first_step(self) -> bool:
         """Whether step 1 differs from the body."""
         return self.first_step is not self.step
 
-    def __call__(self, *args: Any, **hyper: Any) -> tuple[Any, ...]:
-        """One step of the body: ``rule(*slots, grad, **hyper)`` gives the new slots, always as a tuple.
+    def __call__(self, /, *args: Any, **letters: Any) -> tuple[Any, ...]:
+        """One step: ``rule(*slots, grad, **letters)`` gives the new slots, always as a tuple.
+
+        The body, or the step at the `t` that is set or given.
 
         Raises
         ------
         RuleError
-            Wrong number of slots in or out, unknown, missing or non-finite hyper-parameter.
+            Wrong number of slots in or out, an unknown, open or non-finite letter.
         """
         if len(args) != len(self.slots) + 1 or not callable(args[-1]):
             raise RuleError(
                 f"{self.name} is called as {self.name}({', '.join(self.slots)}, grad, ...) "
                 f"with a gradient function last; got {len(args)} positional arguments."
             )
-        return self.apply(self.step, args[:-1], args[-1], self.bind(hyper))
+        bound = (self.at(**letters) if letters else self).closed()
+        setting = dict(bound.setting)
+        t = setting.get("t") if self.counts else setting.pop("t", None)
+        if t is None and (self.counts or bound.schedules):
+            raise RuleError(f"{self} changes from step to step; call it with t=..., 1 on the first step.")
+        step = self.first_step if self.has_first_step and t is not None and t == 1 else self.step
+        now = {n: v(t) if is_schedule(v) else v for n, v in setting.items()}
+        return self.apply(step, args[:-1], args[-1], now)
 
     def apply(
-        self, step: Step, state: Iterable[Any], grad: Callable[[Any], Any], hyper: Mapping[str, Any]
+        self, step: Step, state: Iterable[Any], grad: Callable[[Any], Any], letters: Mapping[str, Any]
     ) -> tuple[Any, ...]:
-        """Apply the body or the first step to a state, hyper-parameters already bound."""
-        made = step(*state, grad, **hyper)
+        """Apply the body or the first step to a state, every letter given as a value."""
+        made = step(*state, grad, **letters)
         out: tuple[Any, ...] = made if isinstance(made, tuple) else (made,)
         if len(out) != len(self.slots):
             raise RuleError(
@@ -150,21 +383,6 @@ class Rule:
                 f"{self.slots}; return every slot, in order."
             )
         return out
-
-    def bind(self, hyper: Mapping[str, Any]) -> dict[str, Any]:
-        """Fill in defaults and refuse unknown, missing or non-finite hyper-parameters."""
-        for name, value in hyper.items():
-            if name not in self.hyper:
-                near = get_close_matches(name, self.hyper, 1)
-                hint = f"did you mean {near[0]}" if near else f"it takes {', '.join(self.hyper)}"
-                raise RuleError(f"{self.name} has no hyper-parameter {name!r}; {hint}.")
-            if isinstance(value, float) and not math.isfinite(value) and name != "t":
-                raise RuleError(f"{self.name} got {name}={value}; give a finite number.")
-        bound = {**self.defaults, **hyper}
-        missing = [n for n in self.hyper if n not in bound]
-        if missing:
-            raise RuleError(f"{self.name} needs {', '.join(missing)}; pass {missing[0]}=... by keyword.")
-        return bound
 
     def init(self, theta: Any) -> tuple[Any, ...]:
         """The state at rest at `theta`: points stand at theta, velocities at ``0 * theta``."""
@@ -178,15 +396,14 @@ class Rule:
         choice of points and velocities does that. A rule that shrinks theta by itself has no exact
         rest; the choice that moves least is taken.
         """
-        # Generic values: no accidental cancellation, and small enough that decay moves little.
-        generic = {n: 1 / (7 + 4 * i) for i, n in enumerate(self.hyper)}
-        hyper = {**generic, **self.defaults} | ({"t": 2} if "t" in self.hyper else {})
+        if self is not self.base:
+            return self.base.at_rest
         best, least = (True,) + (False,) * (len(self.slots) - 1), math.inf
         for rest in itertools.product((False, True), repeat=len(self.slots) - 1):
             points = (True, *rest)
             state = [1.0 if p else 0.0 for p in points]
             try:
-                out = self.apply(self.step, state, lambda x: 0 * x, hyper)
+                out = self.apply(self.step, state, lambda x: 0 * x, self._generic)
                 moved = float(max(abs(a - b) for a, b in zip(out, state, strict=True)))
             except RuleError:
                 raise
@@ -195,6 +412,8 @@ class Rule:
             if moved < least - 1e-12:
                 best, least = points, moved
         return best
+
+    # --- what it is, in words ------------------------------------------------------------------------
 
     @cached_property
     def card(self) -> dict[str, str]:
@@ -206,14 +425,89 @@ class Rule:
         fields = {"Summary": " ".join(summary.split()), "Display": inspect.cleandoc("\n".join(display))}
         return fields | {k: " ".join(v.split()) for k, v in zip(parts[1::2], parts[2::2], strict=True)}
 
+    @property
+    def __signature__(self) -> inspect.Signature:
+        kind = inspect.Parameter
+        places = [kind(name, kind.POSITIONAL_ONLY) for name in (*self.slots, "grad")]
+        letters = self.setting
+        given = [kind(n, kind.KEYWORD_ONLY, default=letters.get(n, kind.empty)) for n in self.hyper]
+        return inspect.Signature([*places, *given])
+
+    def _repr_html_(self) -> str:
+        """The card in a notebook; the lines themselves where there is no card."""
+        display = self.card["Display"]
+        if not display:
+            try:
+                display = inspect.cleandoc(inspect.getsource(self.step))
+            except (OSError, TypeError):
+                display = str(self.__signature__)
+        return f"<b>{html.escape(repr(self))}</b><pre>{html.escape(display)}</pre>"
+
     def __repr__(self) -> str:
-        return self.text
+        given = {n: v for n, v in self.setting.items() if n in self._set}
+        values = ", ".join(f"{name}={_shown(value)}" for name, value in given.items())
+        return f"{self.text}({values})" if values else self.text
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Rule):
+            return NotImplemented
+        mine, theirs = self.setting, other.setting
+        return self.base is other.base and mine.keys() == theirs.keys() and all(
+            _same(mine[name], theirs[name]) for name in mine
+        )
+
+    def __hash__(self) -> int:
+        return hash((id(self.base), *self.setting.items()))
 
     def __reduce__(self) -> Any:
         """Travel to another process by name: a decorated step is not found under its own."""
+        if self is not self.base:
+            return _at_setting, (self.base, self._set, self.promise)
         if getattr(sys.modules.get(self.__module__), self.name, None) is self:
             return self.name
-        return super().__reduce__()
+        return self.made_by or super().__reduce__()
+
+
+def _at_setting(base: Rule, letters: dict[str, Any], promise: Promise | None) -> Rule:
+    return base.at(**letters).promising(promise)
+
+
+def is_schedule(value: Any) -> bool:
+    """Whether a value is a function of t; a symbol, which Python can call too, is not.
+
+    Examples
+    --------
+    >>> is_schedule(lambda t: 1 / t), is_schedule(0.9)
+    (True, False)
+    """
+    return callable(value) and not hasattr(value, "free_symbols")
+
+
+def _is_finite(value: Any) -> bool:
+    if getattr(value, "is_finite", None) is False:  # SymPy's nan and oo
+        return False
+    within = abs(value) < math.inf
+    return bool(within.all()) if hasattr(within, "all") else bool(within)
+
+
+def _shown(value: Any) -> str:
+    if getattr(value, "shape", ()):
+        return f"array of shape {tuple(value.shape)}"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_shown, value))}{',' * (len(value) == 1)})"
+    try:
+        return str(value) if hasattr(value, "free_symbols") else f"{value:.6g}"
+    except (TypeError, ValueError):
+        return repr(value)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if getattr(a, "shape", ()) != getattr(b, "shape", ()):
+        return False
+    equal = a == b
+    return bool(equal.all()) if hasattr(equal, "all") else bool(equal)
 
 
 def rule(step: Step) -> Rule:

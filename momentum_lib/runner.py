@@ -1,21 +1,22 @@
-"""Run a rule: time, schedules, recording, divergence.
+"""Run a rule: recording, divergence, and going on where a run stopped.
 
-The rule knows one step and nothing of time. The runner supplies the step count, reads the schedules,
-freezes one batch of a stochastic oracle per step, records, and notes the step at which a run leaves
-the finite numbers. Divergence is a result here, never an error.
+Time is `clock`'s: it counts the steps and reads the schedules. The runner freezes one batch of a
+stochastic oracle per step, records, and notes the step at which a run leaves the finite numbers.
+Divergence is a result here, never an error.
 """
 
 from __future__ import annotations
 
-import operator
+import copy
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from momentum_lib.definition import Rule, RuleError
+from momentum_lib.clock import Clock, count_of, refuse_frozen
+from momentum_lib.definition import Rule, RuleError, is_schedule
 
 __all__ = ["Run", "run"]
 
@@ -29,10 +30,9 @@ class Run:
     Attributes
     ----------
     rule : Rule
-    hyper : dict
-        Hyper-parameters as used: numbers, arrays or schedules.
+        The rule at the setting it ran with.
     t : (rows,) int array
-        The step counts recorded: 0, every, 2 every, ...
+        The step counts recorded: t0, t0 + every, t0 + 2 every, ...
     slots : dict of str to (rows, *S, *theta0.shape) array
         The recorded slots, `theta` among them.
     queries : (steps read, *S, *theta0.shape) array or None
@@ -40,17 +40,17 @@ class Run:
         step adds an axis of length m after the first.
     diverged_at : int, None or (*S) float array
         First step whose theta is not finite: None (on a grid, inf) where there is none.
-    state : tuple of arrays
-        All slots after the last step, to start from again.
+    state : dict of str to array
+        All slots after the last step, to start from again: ``run(..., start=state, t0=...)``.
     """
 
     rule: Rule
-    hyper: dict[str, Any]
     t: Array
     slots: dict[str, Array]
     queries: Array | None
     diverged_at: Any
-    state: tuple[Array, ...] = field(repr=False)
+    state: dict[str, Array] = field(repr=False)
+    _on: _Going = field(repr=False)
 
     @property
     def theta(self) -> Array:
@@ -61,6 +61,40 @@ class Run:
             name = self.rule.slots[0]
             raise AttributeError(f"{name} was not recorded; add {name!r} to record=.") from None
 
+    def resume(self, steps: int) -> Run:
+        """Go on for `steps` more steps; the whole run, recorded from its start.
+
+        Bit for bit the run that was never interrupted: the step count goes on, the first step is not
+        taken again, schedules and the random generator stand where they stood.
+
+        Raises
+        ------
+        ValueError
+            steps < 0, a recording that does not fit.
+
+        Examples
+        --------
+        >>> from momentum_lib import heavy_ball
+        >>> half = run(heavy_ball.at(eta=0.5, gamma=0.5), lambda x: x, 1.0, 2)
+        >>> half.resume(1).theta
+        array([ 1.  ,  0.5 ,  0.  , -0.25])
+        """
+        return _carry_on(self, count_of("steps", steps))
+
+
+@dataclass(frozen=True, eq=False)
+class _Going:
+    """What a run needs besides its record to go on."""
+
+    grad: Callable[[Any], Any]
+    point: tuple[int, ...]
+    t0: int
+    done: int
+    every: int
+    rng: np.random.Generator | None
+    dates: Array
+    warned: frozenset[str]
+
 
 def run(
     rule: Rule,
@@ -69,240 +103,319 @@ def run(
     steps: int,
     *,
     start: Mapping[str, Any] | None = None,
+    t0: int = 0,
     rng: np.random.Generator | int | None = None,
     every: int = 1,
     record: Iterable[str] | None = None,
-    **hyper: Any,
 ) -> Run:
     """Run `rule` from `theta0` for `steps` steps.
 
     Parameters
     ----------
     rule : Rule
+        Every letter set: a number, an array of shape S (one run for a whole grid), or a schedule, a
+        function of t. **t is 1 on the first step.**
     grad : callable
-        Gradient oracle: takes and returns an array of theta0's shape (with S in front on a grid). A
-        stochastic one has ``grad.at_step(t, rng)``, which returns the frozen oracle of one step.
+        Gradient oracle: takes and returns an array of theta0's shape (with S in front on a grid). The
+        array it takes cannot be written to. A stochastic one has ``grad.at_step(t, rng)``, which returns
+        the frozen oracle of one step.
     theta0 : scalar or array
-        Start. Floating dtypes are kept, integers become float64, objects such as
-        `fractions.Fraction` stay exact.
+        Start. Floating and complex dtypes are kept (bfloat16 too), integers become float64, objects
+        such as `fractions.Fraction` stay exact. None where `start` has theta.
     steps : int
         Number of steps, at least 0.
     start : mapping of slot to value, optional
-        Slots that start other than at rest.
+        Slots that start other than at rest; `Run.state` for instance, theta included. An array of a
+        wider type keeps its type: a float32 velocity under float16 weights.
+    t0 : int
+        Steps made before this run; the next one is t0 + 1.
     rng : numpy Generator or seed, optional
         Handed to stochastic oracles.
     every : int
         Record each `every`-th step.
     record : iterable of str, optional
         Slots to record, and ``"queries"``; all of them by default.
-    **hyper
-        Hyper-parameters: a number, an array of shape S (one run for a whole grid), or a schedule, a
-        function of t. **t is 1 on the first step.**
 
     Raises
     ------
     RuleError
-        Unknown, missing or non-finite hyper-parameter; a rule or an oracle that changes the shape.
+        What is no rule, an open letter; a rule or an oracle that changes the shape; slots of another rule.
     ValueError
         theta0 not finite, steps < 0, shapes that do not broadcast, a recording that does not fit.
 
     Examples
     --------
     >>> from momentum_lib import heavy_ball
-    >>> run(heavy_ball, lambda x: x, 1.0, 3, eta=0.5, gamma=0.5).theta
+    >>> run(heavy_ball.at(eta=0.5, gamma=0.5), lambda x: x, 1.0, 3).theta
     array([ 1.  ,  0.5 ,  0.  , -0.25])
     """
-    if not isinstance(rule, Rule):
-        raise RuleError(f"run takes a rule first, got {rule!r}; decorate the step with @rule.")
+    rule = refuse_frozen(rule)
     if not callable(grad):
         raise ValueError(f"grad must be a function of theta, got {type(grad).__name__}; pass problem.grad.")
-    steps, every = _count("steps", steps, 0), _count("every", every, 1)
-    theta0 = _start_point(theta0)
-    exact = theta0.dtype == object
-    constants, schedules, grid = _lift(rule, hyper, theta0)
-    shape = np.broadcast_shapes(grid, ()) + theta0.shape
-    theta = np.array(np.broadcast_to(theta0, shape))
-    state = list(rule.init(theta))
-    for name, value in (start or {}).items():
-        state[_slot(rule, name)] = _spread(name, value, theta)
-    rng = None if rng is None else np.random.default_rng(rng)
-
+    steps, every, t0 = count_of("steps", steps), count_of("every", every, 1), count_of("t0", t0)
+    grid = Clock(rule).shape
+    state, point = _start(rule, theta0, dict(start or {}), grid)
     keep = _names_to_record(rule, record)
-    rows, reads = steps // every + 1, len(range(0, steps, every))
-    _refuse_too_large(rows * theta.nbytes * len([n for n in keep if n != "queries"]))
-    _refuse_too_large(reads * theta.nbytes * ("queries" in keep))
-    slots = {n: np.empty((rows, *shape), theta.dtype) for n in rule.slots if n in keep}
-    queries: Array | None = None
+    _tell_unusual(rule)
+    seeded = rng is not None and not isinstance(rng, np.random.Generator)
+    if seeded and t0:
+        raise ValueError(
+            f"a run that goes on at t0={t0} takes the Generator of the run before, not the seed {rng!r}; "
+            "keep the generator, or use Run.resume."
+        )
+    shape = state[0].shape
+    going = _Going(
+        grad=grad,
+        point=point,
+        t0=t0,
+        done=0,
+        every=every,
+        rng=None if rng is None else np.random.default_rng(rng),
+        dates=np.full(grid, np.inf),
+        warned=frozenset(),
+    )
+    empty = Run(
+        rule=rule,
+        t=np.array([t0]),
+        slots={n: s[None].copy() for n, s in zip(rule.slots, state, strict=True) if n in keep},
+        queries=np.empty((0, *shape), state[0].dtype) if "queries" in keep else None,
+        diverged_at=None,
+        state=dict(zip(rule.slots, state, strict=True)),
+        _on=going,
+    )
+    return _carry_on(empty, steps)
+
+
+def _carry_on(before: Run, steps: int) -> Run:
+    """`steps` more steps of a run, with all that it recorded before."""
+    rule, on = before.rule, before._on
+    state = list(before.state.values())
+    shape, dtypes = state[0].shape, [s.dtype for s in state]
+    grid = shape[: len(shape) - len(on.point)]
+    dtype, exact = state[0].dtype, state[0].dtype == object
+    # Letters are read in the widest type of any slot, so that they never widen one.
+    wide = dtype if exact else np.result_type(*dtypes)
+    warned = set(on.warned)
+    clock = Clock(rule, lambda name, value: _letter(name, value, wide, len(on.point)))
+    end = on.done + steps
+    every, rows, reads = on.every, end // on.every + 1, len(range(0, end, on.every))
+    reading = before.queries is not None
+    _refuse_too_large(rows * sum(before.state[n].nbytes for n in before.slots) + reading * reads * state[0].nbytes)
+    slots = {n: _grown(values, rows) for n, values in before.slots.items()}
+    queries = None if before.queries is None or not len(before.queries) else _grown(before.queries, reads)
     axes = tuple(range(len(grid), len(shape)))
-    diverged_at = np.full(grid, np.inf)
-    at_step = getattr(grad, "at_step", None)
+    dates, rng = on.dates, copy.deepcopy(on.rng) if on.done else on.rng
+    at_step = getattr(on.grad, "at_step", None)
     # Where theta is a scalar, NumPy returns scalars: give them back their (empty) shape.
-    asarray, dtype = np.asarray, theta.dtype
+    asarray = np.asarray
     asked: list[Array] = []
-    oracle = grad
+    oracle = on.grad
 
     def ask(x: Any) -> Array:
         x = asarray(x, dtype)
-        gradient = asarray(oracle(x), dtype)
-        if gradient.shape != x.shape:
-            raise RuleError(
-                f"grad returned shape {gradient.shape} for theta of shape {x.shape}; return one "
-                "derivative a coordinate, leading axes kept."
-            )
+        seen = x.view()
+        seen.flags.writeable = False
+        gradient = _gradient(oracle, seen, dtype)
         asked.append(x)
         return gradient
 
-    for name, values in slots.items():
-        values[0, ...] = state[rule.slots.index(name)]
-    warned: set[str] = set()
-    now, timed, reading = dict(constants), "t" in rule.hyper, "queries" in keep
-    t = 0
+    lost = not (exact or np.isfinite(state[0]).any())
+    done = on.done
     with np.errstate(all="ignore"):
-        for t in range(1, steps + 1):
-            for name, schedule in schedules.items():
-                now[name] = _read_schedule(name, schedule, t, theta0, warned, exact)
-            if timed:
-                now["t"] = t
+        while done < end and not (lost and done):
+            done += 1
+            t = on.t0 + done
             if at_step is not None:
                 oracle = at_step(t, rng)
             asked.clear()
-            step = rule.first_step if t == 1 else rule.step
-            state = [asarray(s, dtype) for s in rule.apply(step, state, ask, now)]
-            if t == 1:
+            letters = clock.letters(t)
+            if clock.schedules and not exact:
+                _tell_schedules(rule, clock, letters, t, warned)
+            made = rule.apply(clock.body(t), state, ask, letters)
+            state = [asarray(s, kind) for s, kind in zip(made, dtypes, strict=True)]
+            if done == 1:
                 _check_shapes(rule, state, shape)
-            if reading and (t - 1) % every == 0 and asked:
+            if reading and (done - 1) % every == 0 and asked:
                 if queries is None:
-                    asks = () if len(asked) == 1 else (len(asked),)
-                    queries = np.empty((reads, *asks, *shape), theta.dtype)
-                queries[(t - 1) // every, ...] = asked[0] if len(asked) == 1 else np.stack(asked)
-            if t % every == 0:
+                    queries = np.empty((reads, *(() if len(asked) == 1 else (len(asked),)), *shape), dtype)
+                    queries[: (done - 1) // every] = np.nan
+                queries[(done - 1) // every, ...] = asked[0] if len(asked) == 1 else np.stack(asked)
+            if done % every == 0:
                 for name, values in slots.items():
-                    values[t // every, ...] = state[rule.slots.index(name)]
+                    values[done // every, ...] = state[rule.slots.index(name)]
             if not (exact or (finite := np.isfinite(state[0])).all()):
-                lost = ~finite.all(axis=axes)
-                diverged_at = np.where(lost & np.isinf(diverged_at), t, diverged_at)
-                if not finite.any():  # nothing left to compute; what follows is not a number
-                    break
+                dates = np.where(~finite.all(axis=axes) & np.isinf(dates), t, dates)
+                lost = not finite.any()  # nothing left to compute; what follows is not a number
     for values in slots.values():
-        values[t // every + 1 :] = np.nan
+        values[done // every + 1 :] = np.nan
     if queries is not None:
-        queries[(t - 1) // every + 1 :] = np.nan
+        queries[(done - 1) // every + 1 :] = np.nan
     return Run(
         rule=rule,
-        hyper={**rule.defaults, **hyper},
-        t=np.arange(rows) * every,
+        t=on.t0 + np.arange(rows) * every,
         slots=slots,
-        queries=queries,
-        diverged_at=diverged_at if grid else (int(diverged_at) if np.isfinite(diverged_at) else None),
-        state=tuple(state),
+        queries=queries if queries is not None or not reading else before.queries,
+        diverged_at=dates if grid else (int(dates) if np.isfinite(dates) else None),
+        state=dict(zip(rule.slots, state, strict=True)),
+        _on=replace(on, done=end, rng=rng, dates=dates, warned=frozenset(warned)),
     )
 
 
-def _count(name: str, value: Any, least: int) -> int:
+def _gradient(oracle: Callable[[Any], Any], x: Array, dtype: Any) -> Array:
+    """What an oracle answers, as an array that is nobody else's."""
     try:
-        count = operator.index(value)
-    except TypeError:
-        raise ValueError(f"{name} must be a whole number, got {value!r}.") from None
-    if count < least:
-        raise ValueError(f"{name} must be at least {least}, got {count}.")
-    return count
+        answer = oracle(x)
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise ValueError(
+            "grad writes into the point it is given, which is the iterate itself; compute on a copy, x = 2 * x."
+        ) from error
+    if isinstance(answer, tuple):
+        raise RuleError(
+            f"grad returned {len(answer)} things, a value and a gradient perhaps; return the gradient alone."
+        )
+    if hasattr(answer, "toarray"):
+        raise RuleError("grad returned a sparse matrix; return an array, .toarray() of it.")
+    gradient = np.array(answer, dtype)  # a copy: the oracle may use its buffer again
+    if gradient.shape != x.shape:
+        raise RuleError(
+            f"grad returned shape {gradient.shape} for theta of shape {x.shape}; return one "
+            "derivative a coordinate, leading axes kept."
+        )
+    return gradient
 
 
-def _start_point(theta0: Any) -> Array:
+def _grown(values: Array, rows: int) -> Array:
+    """A record with room for more rows."""
+    out = np.empty((rows, *values.shape[1:]), values.dtype)
+    out[: len(values)] = values
+    return out
+
+
+# --- the start --------------------------------------------------------------------------------------
+
+
+def _start(
+    rule: Rule, theta0: Any, start: dict[str, Any], grid: tuple[int, ...]
+) -> tuple[list[Array], tuple[int, ...]]:
+    """The slots before the first step, and the shape of one point."""
+    for name in start:
+        if name not in rule.slots:
+            raise RuleError(
+                f"start names {name!r}, but the slots of {rule.name} are {', '.join(rule.slots)}; "
+                "give a state of this rule, or convert_state from another."
+            )
+    first = rule.slots[0]
+    if theta0 is None and first not in start:
+        raise ValueError(f"theta0 is None, and start has no {first}; say where to start.")
+    theta = _point(start[first] if first in start else theta0)
+    if theta0 is not None:
+        point = _point(theta0).shape
+    else:  # start has every run of the grid
+        point = theta.shape[len(grid) :] if theta.shape[: len(grid)] == grid else theta.shape
+    theta = _spread(first, theta, grid + point, theta.dtype)
+    state = list(rule.init(theta))
+    for name, value in start.items():
+        if name != first:
+            wider = getattr(value, "dtype", None) if isinstance(value, np.ndarray | np.generic) else None
+            kind = theta.dtype if wider is None or theta.dtype == object else np.result_type(wider, theta.dtype)
+            state[rule.slots.index(name)] = _spread(name, _point(value, name), theta.shape, kind)
+    return [np.array(np.broadcast_to(s, theta.shape)) for s in state], point
+
+
+def _point(theta0: Any, name: str = "theta0") -> Array:
+    if isinstance(theta0, Mapping) or (isinstance(theta0, list | tuple) and any(np.ndim(x) for x in theta0)):
+        try:
+            theta = np.asarray(theta0)
+        except ValueError:
+            theta = np.asarray(None)
+        if theta.dtype == object:
+            raise ValueError(
+                f"{name} is a {type(theta0).__name__} of parts; ravel them into one array "
+                "(jax.flatten_util.ravel_pytree), or train with as_optax, which takes trees."
+            )
     theta = np.asarray(theta0)
     if theta.dtype == object:
         return theta
-    if theta.dtype.kind not in "fc":
+    if not _is_floating(theta.dtype):
         if theta.dtype.kind not in "iub":
-            raise ValueError(f"theta0 must be numbers, got dtype {theta.dtype}.")
+            raise ValueError(f"{name} must be numbers, got dtype {theta.dtype}.")
         theta = theta.astype(float)
     if not np.isfinite(theta).all():
         bad = theta[~np.isfinite(theta)].flat[0]
-        raise ValueError(f"theta0 contains {bad}; start from finite numbers.")
+        raise ValueError(f"{name} contains {bad}; start from finite numbers.")
     return theta
 
 
-def _lift(
-    rule: Rule, hyper: Mapping[str, Any], theta0: Array
-) -> tuple[dict[str, Any], dict[str, Callable[[int], Any]], tuple[int, ...]]:
-    """Hyper-parameters over theta0's axes, the schedules, and the shape S of the grid."""
-    if "t" in hyper:
-        raise RuleError(f"{rule.name} gets its step count t from the run; leave t out.")
-    bound = rule.bind({**hyper, "t": 1} if "t" in rule.hyper else hyper)
-    constants: dict[str, Any] = {}
-    schedules: dict[str, Callable[[int], Any]] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, value in bound.items():
-        if name == "t":
-            continue
-        if callable(value):
-            schedules[name] = value
-            shapes[name] = np.shape(value(1))
-        else:
-            constants[name] = _hyper_value(name, value, theta0, finite=True)
-            shapes[name] = np.shape(value)
+def _is_floating(dtype: Any) -> bool:
+    """Floats and complex numbers, bfloat16 and its like too, which NumPy has from elsewhere."""
+    return dtype.kind in "fc" or (dtype.kind == "V" and dtype.names is None and np.can_cast(dtype, float))
+
+
+def _spread(name: str, value: Array, shape: tuple[int, ...], dtype: Any) -> Array:
     try:
-        grid = np.broadcast_shapes(*shapes.values())
+        return np.array(np.broadcast_to(value, shape), dtype)
     except ValueError:
-        listed = ", ".join(f"{n} {s}" for n, s in shapes.items() if s)
-        raise ValueError(f"hyper-parameter shapes {listed} do not broadcast; reshape one of them.") from None
-    return constants, schedules, grid
+        raise ValueError(
+            f"start of {name} has shape {value.shape}, which does not broadcast to theta's {shape}."
+        ) from None
 
 
-def _hyper_value(name: str, value: Any, theta0: Array, *, finite: bool) -> Any:
-    """A hyper-parameter in theta's dtype (so it never widens it), lifted over theta's axes."""
+# --- letters ----------------------------------------------------------------------------------------
+
+
+def _letter(name: str, value: Any, dtype: Any, axes: int) -> Any:
+    """A letter in the type the rule computes in, lifted over theta's axes."""
     array = np.asarray(value)
-    if array.dtype == object and theta0.dtype != object:
-        array = array.astype(float)
-    if array.dtype.kind in "USOmM" and theta0.dtype != object:
-        raise RuleError(f"{name}={value!r} is not a number; give a number, an array or a function of t.")
-    if finite and array.dtype != object and not np.isfinite(array).all():
-        bad = array[~np.isfinite(array)].flat[0]
-        raise RuleError(f"{name} contains {bad}; give finite numbers.")
-    if theta0.dtype == object:
-        return value if array.ndim == 0 else array.reshape(array.shape + (1,) * theta0.ndim)
-    if array.dtype.kind in "fiub" and theta0.dtype.kind == "c":
-        return array.astype(theta0.real.dtype).reshape(array.shape + (1,) * theta0.ndim)[()]
-    return array.astype(theta0.dtype).reshape(array.shape + (1,) * theta0.ndim)[()]
+    if dtype == object:
+        return value if array.ndim == 0 else array.reshape(array.shape + (1,) * axes)
+    if array.dtype == object:
+        try:
+            array = array.astype(complex if dtype.kind == "c" else float)
+        except (TypeError, ValueError):
+            raise RuleError(f"{name} is {value!r}, and a run needs numbers; set it with .at().") from None
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        raise RuleError(f"{name} is complex and theta is not; start from a complex theta0, theta0 + 0j.")
+    if dtype.kind == "c" and array.dtype.kind != "c":
+        dtype = np.empty(0, dtype).real.dtype
+    return array.astype(dtype).reshape(array.shape + (1,) * axes)[()]
 
 
-def _read_schedule(
-    name: str, schedule: Callable[[int], Any], t: int, theta0: Array, warned: set[str], exact: bool
-) -> Any:
-    value = schedule(t)
-    if not exact and name not in warned:
-        values = np.asarray(value, float)
-        outside = name == "gamma" and not ((values >= 0) & (values <= 1)).all()
-        if outside or not np.isfinite(values).all():
+def _tell_unusual(rule: Rule) -> None:
+    """A constant that no method means: a momentum outside [0, 1], a step against descent."""
+    for name in rule.setting:
+        value = rule.setting[name]
+        if not is_schedule(value) and (outside := _outside(rule, name, value)) is not None:
+            warnings.warn(f"{name} is {outside:g}; the run goes on.", UserWarning, stacklevel=3)
+
+
+def _tell_schedules(rule: Rule, clock: Clock, letters: Mapping[str, Any], t: int, warned: set[str]) -> None:
+    for name in clock.schedules:
+        if name not in warned and (outside := _outside(rule, name, letters[name])) is not None:
             warned.add(name)
             warnings.warn(
-                f"the schedule of {name} gives {value} at step {t}; the run goes on.",
+                f"the schedule of {name} gives {outside:g} at step {t}; the run goes on.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=5,
             )
-    # A constant is lifted with one axis a coordinate axis, and so is a schedule's value.
-    return _hyper_value(name, value, theta0, finite=False)
 
 
-def _slot(rule: Rule, name: str) -> int:
-    if name not in rule.slots[1:]:
-        others = ", ".join(rule.slots[1:]) or "no slot but theta"
-        raise RuleError(f"start names {name!r}, but {rule.name} can start {others}; theta starts at theta0.")
-    return rule.slots.index(name)
-
-
-def _spread(name: str, value: Any, theta: Array) -> Array:
-    value = np.asarray(value)
-    if value.dtype != object and not np.isfinite(value).all():
-        raise ValueError(
-            f"start of {name} contains {value[~np.isfinite(value)].flat[0]}; give finite numbers."
-        )
+def _outside(rule: Rule, name: str, value: Any) -> Any:
+    """The value of a letter that lies where it should not, if any does."""
     try:
-        return np.array(np.broadcast_to(value, theta.shape), theta.dtype)
-    except ValueError:
-        raise ValueError(
-            f"start of {name} has shape {value.shape}, which does not broadcast to theta's {theta.shape}."
-        ) from None
+        values = np.asarray(value, float)
+    except (TypeError, ValueError):  # complex numbers, symbols
+        return None
+    inside = np.isfinite(values)
+    if (name,) == rule.momentum_letters:
+        inside = inside & (values >= 0) & (values <= 1)
+    elif (name,) == rule.step_letters:
+        inside = inside & (values >= 0)
+    return None if inside.all() else values[~inside].flat[0]
+
+
+# --- checks -----------------------------------------------------------------------------------------
 
 
 def _names_to_record(rule: Rule, record: Iterable[str] | None) -> set[str]:

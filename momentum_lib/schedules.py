@@ -1,19 +1,22 @@
-"""Hyper-parameters that change with the step: eta(t), gamma(t).
+"""Letters that change with the step: eta(t), gamma(t).
 
-A schedule is a function of t, and **t is 1 on the first step**; `run` takes one wherever it takes a
-number. Those made here also take an array of steps, print as they were written, and travel to other
-processes. Values may be arrays of shape S, one schedule for a whole grid.
+A schedule is a function of t, and **t is 1 on the first step**; a rule takes one wherever it takes a
+number. Those made here also take an array of steps, print as they were written, compare, hash and travel
+to other processes. Values may be arrays of shape S, one schedule for a whole grid.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from momentum_lib.clock import count_of
 
 __all__ = [
     "Schedule",
@@ -32,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Schedule:
-    """A function of the step t with its settings: ``schedule(t) = law(t, **settings)``.
+    """A function of the step t: a frozen dataclass whose fields are its settings and which has a `law`.
 
     Raises
     ------
@@ -46,34 +49,37 @@ class Schedule:
     (linear_ramp(start=0.5, stop=0.9, steps=5), 0.7)
     """
 
-    name: str
-    law: Callable[..., Any]
-    settings: dict[str, Any]
-
     def __call__(self, t: npt.ArrayLike) -> Any:
         """Return the value at step t, or the array of values at an array of steps."""
         steps = np.asarray(t)
         if not (steps >= 1).all():
-            raise ValueError(f"{self.name} is asked for step {steps.min()}; the first step is t = 1.")
-        value = self.law(steps, **self.settings)
+            raise ValueError(f"{type(self).__name__} is asked for step {steps.min()}; the first step is t = 1.")
+        value = self.law(steps)
         return value if np.ndim(value) else float(value)
 
-    def __repr__(self) -> str:
-        return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.settings.items())})"
+    def law(self, t: Any) -> Any:
+        """The value at an array of steps, each at least 1."""
+        raise NotImplementedError
 
 
-def constant(value: npt.ArrayLike) -> Schedule:
-    """Return the schedule that stays at `value`.
+@dataclass(frozen=True)
+class constant(Schedule):  # noqa: N801 - called like a function, printed as it was called
+    """The schedule that stays at `value`.
 
     Examples
     --------
     >>> constant(0.9)(100)
     0.9
     """
-    return Schedule("constant", _constant, {"value": value})
+
+    value: Any
+
+    def law(self, t: Any) -> Any:  # noqa: D102
+        return np.full(t.shape, self.value) if t.ndim else self.value
 
 
-def linear_ramp(start: float, stop: float, steps: int) -> Schedule:
+@dataclass(frozen=True)
+class linear_ramp(Schedule):  # noqa: N801
     """From `start` at t = 1 in a line to `stop` at t = `steps`, and `stop` from there on.
 
     Raises
@@ -86,11 +92,20 @@ def linear_ramp(start: float, stop: float, steps: int) -> Schedule:
     >>> linear_ramp(0.5, 0.9, steps=3)(np.arange(1, 6))
     array([0.5, 0.7, 0.9, 0.9, 0.9])
     """
-    _whole("steps", steps, 2)
-    return Schedule("linear_ramp", _linear_ramp, {"start": start, "stop": stop, "steps": steps})
+
+    start: Any
+    stop: Any
+    steps: int
+
+    def __post_init__(self) -> None:
+        count_of("steps", self.steps, 2)
+
+    def law(self, t: Any) -> Any:  # noqa: D102
+        return self.start + (self.stop - self.start) * np.minimum((t - 1) / (self.steps - 1), 1.0)
 
 
-def step_schedule(values: Sequence[float], boundaries: Sequence[int]) -> Schedule:
+@dataclass(frozen=True)
+class step_schedule(Schedule):  # noqa: N801
     """``values[i]`` up to and including step ``boundaries[i]``, the last value after the last boundary.
 
     Raises
@@ -103,16 +118,27 @@ def step_schedule(values: Sequence[float], boundaries: Sequence[int]) -> Schedul
     >>> step_schedule([0.5, 0.9, 0.99], boundaries=[2, 4])(np.arange(1, 7))
     array([0.5 , 0.5 , 0.9 , 0.9 , 0.99, 0.99])
     """
-    if len(values) != len(boundaries) + 1:
-        raise ValueError(
-            f"{len(values)} values and {len(boundaries)} boundaries; give one value more than boundaries."
-        )
-    if any(b <= a for a, b in zip([0, *boundaries], boundaries, strict=False)):
-        raise ValueError(f"boundaries are {list(boundaries)}; give increasing steps, the first at least 1.")
-    return Schedule("step_schedule", _steps, {"values": list(values), "boundaries": list(boundaries)})
+
+    values: tuple[Any, ...]
+    boundaries: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(self.values))  # lists are taken, and do not hash
+        object.__setattr__(self, "boundaries", tuple(self.boundaries))
+        values, boundaries = self.values, self.boundaries
+        if len(values) != len(boundaries) + 1:
+            raise ValueError(
+                f"{len(values)} values and {len(boundaries)} boundaries; give one value more than boundaries."
+            )
+        if any(b <= a for a, b in zip((0, *boundaries), boundaries, strict=False)):
+            raise ValueError(f"boundaries are {list(boundaries)}; give increasing steps, the first at least 1.")
+
+    def law(self, t: Any) -> Any:  # noqa: D102
+        return np.asarray(self.values)[np.searchsorted(self.boundaries, t, side="left")]
 
 
-def warmup(value: float, steps: int) -> Schedule:
+@dataclass(frozen=True)
+class warmup(Schedule):  # noqa: N801
     """`value` t/`steps` for the first `steps` steps, then `value`: small first steps for a large eta.
 
     Raises
@@ -127,12 +153,20 @@ def warmup(value: float, steps: int) -> Schedule:
     >>> warmup(0.4, steps=4)(np.arange(1, 6))
     array([0.1, 0.2, 0.3, 0.4, 0.4])
     """
-    _whole("steps", steps, 1)
-    return Schedule("warmup", _warmup, {"value": value, "steps": steps})
+
+    value: Any
+    steps: int
+
+    def __post_init__(self) -> None:
+        count_of("steps", self.steps, 1)
+
+    def law(self, t: Any) -> Any:  # noqa: D102
+        return self.value * np.minimum(t / self.steps, 1.0)
 
 
-def sutskever(gamma_max: float, period: int = 250) -> Schedule:
-    """Momentum raised by halving its distance to 1: min(1 - 1/(2(floor(t/period) + 1)), gamma_max).
+@dataclass(frozen=True)
+class sutskever(Schedule):  # noqa: N801
+    """Momentum raised towards 1: min(1 - 1/(2(floor(t/period) + 1)), gamma_max).
 
     .5, .75, .8333, .875, .9, ...; the memory 1/(1 - gamma) grows by 2 each `period` steps. The paper
     writes 1 - 2^(-1 - log2(floor(t/250) + 1)).
@@ -149,12 +183,20 @@ def sutskever(gamma_max: float, period: int = 250) -> Schedule:
     >>> sutskever(0.99)(np.array([1, 249, 250, 500, 100_000]))
     array([0.5       , 0.5       , 0.75      , 0.83333333, 0.99      ])
     """
-    _momentum("gamma_max", gamma_max, closed=True)
-    _whole("period", period, 1)
-    return Schedule("sutskever", _sutskever, {"gamma_max": gamma_max, "period": period})
+
+    gamma_max: Any
+    period: int = 250
+
+    def __post_init__(self) -> None:
+        _momentum("gamma_max", self.gamma_max, closed=True)
+        count_of("period", self.period, 1)
+
+    def law(self, t: Any) -> Any:  # noqa: D102
+        return np.minimum(1 - 1 / (2 * (t // self.period + 1)), self.gamma_max)
 
 
-def sutskever_convex() -> Schedule:
+@dataclass(frozen=True)
+class sutskever_convex(Schedule):  # noqa: N801
     """Nesterov's convex momentum in Sutskever's reading, 1 - 3/(t + 5).
 
     Not to be confused with `nesterov_simple`, 1 - 3/(t + 1), four steps behind.
@@ -166,10 +208,13 @@ def sutskever_convex() -> Schedule:
     >>> sutskever_convex()(1)
     0.5
     """
-    return Schedule("sutskever_convex", _sutskever_convex, {})
+
+    def law(self, t: Any) -> Any:  # noqa: D102
+        return 1 - 3 / (t + 5)
 
 
-def nesterov_sequence() -> Schedule:
+@dataclass(frozen=True)
+class nesterov_sequence(Schedule):  # noqa: N801
     """Nesterov's momentum for convex functions: gamma(t) = (t_{t-1} - 1)/t_t.
 
     t_1 = 1 and t_{k+1} = (1 + √(1 + 4 t_k²))/2, so gamma(2) = 0 and gamma(3) = 0.2818. gamma(1) meets the
@@ -183,10 +228,23 @@ def nesterov_sequence() -> Schedule:
     >>> nesterov_sequence()(np.arange(1, 5)).round(4)
     array([0.    , 0.    , 0.2818, 0.434 ])
     """
-    return Schedule("nesterov_sequence", _nesterov_sequence, {})
+
+    def law(self, t: Any) -> Any:  # noqa: D102
+        table = _nesterov_t(1 << int(t.max()).bit_length())
+        return np.maximum(table[t - 1] - 1, 0) / table[t]
 
 
-def nesterov_simple() -> Schedule:
+@functools.cache
+def _nesterov_t(last: int) -> npt.NDArray[Any]:
+    """t_0 ... t_last; t_0 = 0 gives t_1 = 1."""
+    table = [0.0]
+    for _ in range(last):
+        table.append((1 + math.sqrt(1 + 4 * table[-1] ** 2)) / 2)
+    return np.array(table)
+
+
+@dataclass(frozen=True)
+class nesterov_simple(Schedule):  # noqa: N801
     """The simplified convex momentum (t - 2)/(t + 1), 0 on the first step.
 
     The formula's gamma(1) = -1/2 would multiply the velocity at rest; here it is 0.
@@ -198,10 +256,13 @@ def nesterov_simple() -> Schedule:
     >>> nesterov_simple()(np.arange(1, 6))
     array([0.  , 0.  , 0.25, 0.4 , 0.5 ])
     """
-    return Schedule("nesterov_simple", _nesterov_simple, {})
+
+    def law(self, t: Any) -> Any:  # noqa: D102
+        return np.maximum(t - 2, 0) / (t + 1)
 
 
-def then(first: Callable[[int], Any] | float, steps: int, second: Callable[[int], Any] | float) -> Schedule:
+@dataclass(frozen=True)
+class then(Schedule):  # noqa: N801
     """`first` for `steps` steps, then `second`, whose own t starts at 1 again.
 
     Numbers stand for constants, so ``then(sutskever(0.99), 9_000, 0.9)`` is the low-momentum finish.
@@ -217,16 +278,48 @@ def then(first: Callable[[int], Any] | float, steps: int, second: Callable[[int]
     >>> one_cycle(np.arange(1, 7))
     array([0.95, 0.9 , 0.85, 0.85, 0.9 , 0.95])
     """
-    _whole("steps", steps, 1)
-    return Schedule("then", _then, {"first": first, "steps": steps, "second": second})
+
+    first: Callable[[int], Any] | float
+    steps: int
+    second: Callable[[int], Any] | float
+
+    def __post_init__(self) -> None:
+        count_of("steps", self.steps, 1)
+
+    def law(self, t: Any) -> Any:  # noqa: D102
+        if t.ndim:
+            return np.array([self.law(one) for one in t])
+        part, at = (self.first, t) if t <= self.steps else (self.second, t - self.steps)
+        return part(at) if callable(part) else part
+
+
+@dataclass(frozen=True)
+class bias_correction_eta(Schedule):  # noqa: N801
+    """eta/(1 - gamma^t), see `bias_correction`."""
+
+    eta: Any
+    gamma: Any
+
+    def law(self, t: Any) -> Any:  # noqa: D102
+        return self.eta / (1 - self.gamma**t)
+
+
+@dataclass(frozen=True)
+class bias_correction_gamma(Schedule):  # noqa: N801
+    """gamma (1 - gamma^(t-1))/(1 - gamma^t), see `bias_correction`."""
+
+    gamma: Any
+
+    def law(self, t: Any) -> Any:  # noqa: D102
+        return self.gamma * (1 - self.gamma ** (t - 1)) / (1 - self.gamma**t)
 
 
 def bias_correction(eta: float, gamma: float) -> dict[str, Schedule]:
     """The bias correction v/(1 - gamma^t) as the pair of schedules it is.
 
-    ``run(heavy_ball, ..., **bias_correction(eta=.1, gamma=.9))`` takes the steps of
-    `bias_corrected`: gamma(t) = gamma (1 - gamma^(t-1))/(1 - gamma^t) rises from 0 to gamma, and
-    eta(t) = eta/(1 - gamma^t) falls from eta/(1 - gamma) to eta.
+    ``heavy_ball.at(**bias_correction(eta=.1, gamma=.9))`` takes the steps of `bias_corrected`:
+    gamma(t) = gamma (1 - gamma^(t-1))/(1 - gamma^t) rises from 0 to gamma, and eta(t) = eta/(1 - gamma^t)
+    falls from eta/(1 - gamma) to eta.
 
     Raises
     ------
@@ -240,84 +333,7 @@ def bias_correction(eta: float, gamma: float) -> dict[str, Schedule]:
     (array([0.    , 0.4737, 0.631 ]), 1.0)
     """
     _momentum("gamma", gamma, closed=False)
-    return {
-        "eta": Schedule("bias_correction_eta", _corrected_eta, {"eta": eta, "gamma": gamma}),
-        "gamma": Schedule("bias_correction_gamma", _corrected_gamma, {"gamma": gamma}),
-    }
-
-
-# --- The laws: functions of t at module level, so that a schedule can be sent to another process -----
-
-
-def _constant(t: Any, value: Any) -> Any:
-    return np.full(t.shape, value) if t.ndim else value
-
-
-def _linear_ramp(t: Any, start: Any, stop: Any, steps: int) -> Any:
-    return start + (stop - start) * np.minimum((t - 1) / (steps - 1), 1.0)
-
-
-def _steps(t: Any, values: Any, boundaries: Any) -> Any:
-    return np.asarray(values)[np.searchsorted(boundaries, t, side="left")]
-
-
-def _warmup(t: Any, value: Any, steps: int) -> Any:
-    return value * np.minimum(t / steps, 1.0)
-
-
-def _sutskever(t: Any, gamma_max: Any, period: int) -> Any:
-    return np.minimum(1 - 1 / (2 * (t // period + 1)), gamma_max)
-
-
-def _sutskever_convex(t: Any) -> Any:
-    return 1 - 3 / (t + 5)
-
-
-def _nesterov_sequence(t: Any) -> Any:
-    table = _nesterov_t(int(t.max()))
-    return np.maximum(table[t - 1] - 1, 0) / table[t]
-
-
-def _nesterov_simple(t: Any) -> Any:
-    return np.maximum(t - 2, 0) / (t + 1)
-
-
-def _then(t: Any, first: Any, steps: int, second: Any) -> Any:
-    if t.ndim:
-        return np.array([_then(one, first, steps, second) for one in t])
-    part, at = (first, t) if t <= steps else (second, t - steps)
-    return part(at) if callable(part) else part
-
-
-def _corrected_eta(t: Any, eta: Any, gamma: Any) -> Any:
-    return eta / (1 - gamma**t)
-
-
-def _corrected_gamma(t: Any, gamma: Any) -> Any:
-    return gamma * (1 - gamma ** (t - 1)) / (1 - gamma**t)
-
-
-_table = np.array([0.0, 1.0])  # t_0 = 0 gives t_1 = 1
-
-
-def _nesterov_t(last: int) -> npt.NDArray[Any]:
-    """t_0 .. t_last, kept and extended, as a run asks for one step after the other."""
-    global _table
-    table = _table
-    if last >= len(table):
-        grown = table.tolist()
-        while len(grown) < 2 * (last + 1):
-            grown.append((1 + math.sqrt(1 + 4 * grown[-1] ** 2)) / 2)
-        _table = table = np.array(grown)
-    return table
-
-
-# --- Checks -----------------------------------------------------------------------------------------
-
-
-def _whole(name: str, given: int, least: int) -> None:
-    if int(given) != given or given < least:
-        raise ValueError(f"{name} is {given}; give a whole number of at least {least}.")
+    return {"eta": bias_correction_eta(eta, gamma), "gamma": bias_correction_gamma(gamma)}
 
 
 def _momentum(name: str, given: npt.ArrayLike, *, closed: bool) -> None:

@@ -8,12 +8,11 @@ A rule with a step count `t` is analyzed at the `t` given, and without one at it
 """
 
 from momentum_lib.spectrum.iterates import Transient, closed_form, transient_growth
-from momentum_lib.spectrum.probing import STEP_SIZES, Probe, iteration_matrix, probe, step_size
+from momentum_lib.spectrum.probing import Probe, iteration_matrix, probe
 from momentum_lib.spectrum.stability import regimes, spectral_radius, stability_limit
 from momentum_lib.spectrum.times import hitting_time, settling_time
 
 __all__ = [
-    "STEP_SIZES",
     "Probe",
     "Transient",
     "closed_form",
@@ -24,6 +23,5 @@ __all__ = [
     "settling_time",
     "spectral_radius",
     "stability_limit",
-    "step_size",
     "transient_growth",
 ]

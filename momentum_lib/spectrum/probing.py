@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from momentum_lib.clock import LIMIT, standing
 from momentum_lib.definition import NotLinear, Rule, RuleError
 
-__all__ = ["Probe", "iteration_matrix", "probe", "step_size"]
+__all__ = ["Probe", "iteration_matrix", "probe"]
 
 Array = np.ndarray[Any, Any]
 Step = Callable[..., Any]
@@ -22,8 +23,8 @@ Step = Callable[..., Any]
 #: Cells of a map computed at once: enough to fill the loops of NumPy, few enough for the cache.
 CELLS = 16_384
 
-#: Hyper-parameters that scale the gradient, in the order in which one is looked for.
-STEP_SIZES = ("eta", "alpha", "delta", "eta1")
+#: Where what is read at `LIMIT` is compared: as good as infinite, and still told from its neighbors.
+_LATE = 2.0**50
 
 
 class Probe(NamedTuple):
@@ -39,19 +40,62 @@ class Probe(NamedTuple):
     D: Any
 
 
-def iteration_matrix(rule: Rule, lam: Any, *, first: bool = False, **hyper: Any) -> Any:
-    """The matrix that takes the state of one eigen-direction to the next: s_{t+1} = M s_t.
+class Reading(NamedTuple):
+    """A rule as an analysis reads it: the step it makes, and every letter as a value."""
+
+    rule: Rule
+    step: Step
+    letters: Mapping[str, Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The common shape of the letters."""
+        return np.broadcast_shapes(*(np.shape(v) for v in self.letters.values()))
+
+    def part(self, choose: Callable[[Any], Any]) -> Reading:
+        """The same reading with every letter chosen from."""
+        return self._replace(letters={name: choose(value) for name, value in self.letters.items()})
+
+    def advance(self, state: Iterable[Any], lam: Any, push: Any = 0.0) -> list[Any]:
+        """One step on f' = lam theta + push."""
+        try:
+            with np.errstate(all="ignore"):
+                state = [np.float64(s) if np.ndim(s) == 0 and not is_symbolic(s) else s for s in state]
+                return list(self.rule.apply(self.step, state, lambda x: lam * x + push, self.letters))
+        except RuleError:
+            raise
+        except Exception as error:
+            raise NotLinear(
+                f"{self.rule.name} cannot be probed on one eigen-direction ({type(error).__name__}: {error}); "
+                "a linear rule uses + - * / ** and grad only."
+            ) from error
+
+
+def read(rule: Rule, lam: Any = 0.0) -> tuple[Array, Reading]:
+    """Curvature and rule as numbers, the rule found linear; see `standing` for a rule with t.
+
+    Raises
+    ------
+    NotLinear, RuleError
+        As `iteration_matrix`.
+    """
+    reading = Reading(rule, *standing(rule))
+    lam, reading = _as_numbers(lam, reading)
+    refuse_nonlinear(reading, lam)
+    return lam, reading
+
+
+def iteration_matrix(rule: Rule, lam: Any) -> Any:
+    """The matrix that takes the state of one eigen-direction to the next: s_t = M s_{t-1}.
 
     Parameters
     ----------
     rule : Rule
-        Any linear rule.
+        Any linear rule, every letter set. One that counts its steps, or has a schedule or a first step
+        of its own, is read at the ``t`` it is frozen at, ``rule.at(t=1)``; without one a rule that counts
+        is read as t → ∞.
     lam : number, array or SymPy expression
-        Curvature; broadcasts with the hyper-parameters.
-    first : bool
-        The matrix of the first step instead of the body's.
-    **hyper
-        Hyper-parameters; `t` may be given, otherwise the t -> infinity body is taken.
+        Curvature; broadcasts with the letters.
 
     Returns
     -------
@@ -60,63 +104,61 @@ def iteration_matrix(rule: Rule, lam: Any, *, first: bool = False, **hyper: Any)
     Raises
     ------
     NotLinear
-        The rule fails superposition at a random state.
+        The rule fails superposition at states of several sizes and signs.
     RuleError
-        Unknown, missing or non-finite hyper-parameter.
+        An open letter, a schedule at no step, a rule with no limit as t → ∞.
 
     Examples
     --------
     >>> from momentum_lib import heavy_ball
-    >>> iteration_matrix(heavy_ball, 2.0, eta=0.25, gamma=0.5)
+    >>> iteration_matrix(heavy_ball.at(eta=0.25, gamma=0.5), 2.0)
     array([[ 0.5, -0.5],
            [ 0.5,  0.5]])
     """
-    bound = bind(rule, hyper)
-    step = rule.first_step if first else rule.step
-    if is_symbolic(lam, *bound.values()):
-        return symbolic_matrix(rule, step, lam, bound)
-    lam, bound = as_numbers(lam, bound)
-    refuse_nonlinear(rule, step, lam, bound)
-    return stack_columns([apply_step(rule, step, unit, lam, bound) for unit in np.eye(len(rule.slots))])
+    step, letters = standing(rule)
+    if is_symbolic(lam, *letters.values()):
+        return symbolic_matrix(Reading(rule, step, letters), lam)
+    lam, reading = read(rule, lam)
+    return stack_columns([reading.advance(unit, lam) for unit in np.eye(len(rule.slots))])
 
 
-def probe(rule: Rule, **hyper: Any) -> Probe:
+def probe(rule: Rule) -> Probe:
     """Read a rule off as the linear system (A, B, C, D) between gradients, state and queries.
 
     Parameters
     ----------
     rule : Rule
-    **hyper
-        Numbers, arrays that broadcast, or SymPy expressions.
+        As in `iteration_matrix`; its letters are numbers, arrays that broadcast, or SymPy expressions.
 
     Returns
     -------
     Probe
-        NumPy arrays, or SymPy matrices if any hyper-parameter is symbolic.
+        NumPy arrays, or SymPy matrices if any letter is symbolic.
 
     Raises
     ------
-    NotLinear
-        The rule fails superposition.
+    NotLinear, RuleError
+        As `iteration_matrix`.
 
     Examples
     --------
     >>> from momentum_lib import nesterov
-    >>> probe(nesterov, eta=0.5, gamma=0.25).C    # the gradient is read at theta - gamma v
+    >>> probe(nesterov.at(eta=0.5, gamma=0.25)).C    # the gradient is read at theta - gamma v
     array([[ 1.  , -0.25]])
     """
-    bound = bind(rule, hyper)
-    symbolic = is_symbolic(*bound.values())
+    step, letters = standing(rule)
+    symbolic = is_symbolic(*letters.values())
+    size = len(rule.slots)
     if symbolic:
         import sympy
 
-        units = [[sympy.Integer(int(i == j)) for j in range(len(rule.slots))] for i in range(len(rule.slots))]
-        iteration_matrix(rule, sympy.Symbol("lam"), **hyper)  # refuses a rule that is not linear
+        reading = Reading(rule, step, letters)
+        symbolic_matrix(reading, sympy.Symbol("lam"))  # refuses a rule that is not linear
+        units = [[sympy.Integer(int(i == j)) for j in range(size)] for i in range(size)]
         one: Any = sympy.Integer(1)
     else:
-        iteration_matrix(rule, 1.0, **hyper)
-        _, bound = as_numbers(0.0, bound)
-        units, one = list(np.eye(len(rule.slots))), 1.0
+        _, reading = read(rule, 1.0)
+        units, one = list(np.eye(size)), 1.0
 
     def answer(state: Any, pulse: int | None) -> tuple[list[Any], list[Any]]:
         """New state and queries, the gradient being 1 at read number `pulse` and 0 at the others."""
@@ -127,9 +169,9 @@ def probe(rule: Rule, **hyper: Any) -> Probe:
             return one * (1 if len(queries) - 1 == pulse else 0) + 0 * x
 
         if symbolic:
-            return symbolic_step(rule, rule.step, state, grad, bound), queries
+            return symbolic_step(reading, state, grad), queries
         with np.errstate(all="ignore"):
-            return list(rule.apply(rule.step, state, grad, bound)), queries
+            return list(rule.apply(reading.step, state, grad, reading.letters)), queries
 
     zero = [0 * u for u in units[0]]
     reads = len(answer(zero, None)[1])
@@ -138,12 +180,13 @@ def probe(rule: Rule, **hyper: Any) -> Probe:
     if symbolic:
         import sympy
 
-        n = len(units)
+        exact = rule.counts and letters["t"] == LIMIT
+        tidy = (lambda e: _limit(sympy.sympify(e), rule)) if exact else sympy.sympify
         return Probe(
-            sympy.Matrix(n, n, lambda i, j: sympy.cancel(free[j][0][i])),
-            sympy.Matrix(n, reads, lambda i, j: sympy.cancel(driven[j][0][i])),
-            sympy.Matrix(reads, n, lambda i, j: sympy.cancel(free[j][1][i])),
-            sympy.Matrix(reads, reads, lambda i, j: sympy.cancel(driven[j][1][i])),
+            sympy.Matrix(size, size, lambda i, j: sympy.cancel(free[j][0][i])),
+            sympy.Matrix(size, reads, lambda i, j: sympy.cancel(driven[j][0][i])),
+            sympy.Matrix(reads, size, lambda i, j: sympy.cancel(tidy(free[j][1][i]))),
+            sympy.Matrix(reads, reads, lambda i, j: sympy.cancel(tidy(driven[j][1][i]))),
         )
     return Probe(
         stack_columns([f[0] for f in free]),
@@ -153,79 +196,54 @@ def probe(rule: Rule, **hyper: Any) -> Probe:
     )
 
 
-def step_size(rule: Rule) -> str | None:
-    """The hyper-parameter that scales the gradient: eta, alpha, delta or eta1, the first there is."""
-    return next((name for name in STEP_SIZES if name in rule.hyper), None)
-
-
-def bind(rule: Rule, hyper: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(rule, Rule):
-        raise RuleError(f"the analysis takes a rule first, got {rule!r}; decorate the step with @rule.")
-    at = {"t": math.inf} if "t" in rule.hyper and "t" not in hyper else {}
-    bound = rule.bind({**at, **hyper})
-    for name, value in bound.items():
-        if callable(value) and not hasattr(value, "free_symbols"):
-            raise RuleError(f"{name} is a schedule, and an analysis is at one setting; give {name} a number.")
-    return bound
-
-
 def is_symbolic(*values: Any) -> bool:
     return any(hasattr(value, "free_symbols") for value in values)
 
 
-def as_numbers(lam: Any, bound: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
-    try:
-        lam = np.asarray(lam, float)
+def _as_numbers(lam: Any, reading: Reading) -> tuple[Array, Reading]:
+    def number(value: Any) -> Any:
+        array = np.asarray(value)
         # [()] makes a 0-d array a NumPy scalar: float overflow then gives inf, not an exception.
-        values = {name: np.asarray(value, float)[()] for name, value in bound.items()}
-        np.broadcast_shapes(lam.shape, *(np.shape(v) for v in values.values()))
+        return array[()] if array.dtype.kind == "c" else array.astype(float)[()]
+
+    try:
+        lam = np.asarray(number(lam))
+        reading = reading.part(number)
+        np.broadcast_shapes(lam.shape, reading.shape)
     except (TypeError, ValueError) as error:
-        raise RuleError(f"lam and the hyper-parameters must be numbers that broadcast; {error}.") from None
-    for name, value in values.items():
-        if name != "t" and not np.isfinite(value).all():
-            raise RuleError(f"{name} contains {value[~np.isfinite(value)].flat[0]}; give finite numbers.")
+        raise RuleError(f"lam and the letters must be numbers that broadcast; {error}.") from None
     if np.isnan(lam).any():
         raise RuleError("lam contains nan; give a finite curvature.")
-    return lam, values
+    return lam, reading
 
 
-def apply_step(
-    rule: Rule, step: Step, state: Iterable[Any], lam: Any, bound: dict[str, Any], push: Any = 0.0
-) -> list[Any]:
-    """One step on f' = lam theta + push."""
-    try:
-        with np.errstate(all="ignore"):
-            return list(rule.apply(step, [np.float64(s) for s in state], lambda x: lam * x + push, bound))
-    except RuleError:
-        raise
-    except Exception as error:
-        raise NotLinear(
-            f"{rule.name} cannot be probed on one eigen-direction ({type(error).__name__}: {error}); "
-            "a linear rule uses + - * / ** and grad only."
-        ) from error
-
-
-def refuse_nonlinear(rule: Rule, step: Step, lam: Array, bound: dict[str, Any]) -> None:
-    """Superposition at a random state, in a few cells: what unit vectors cannot tell."""
-    shape = np.broadcast_shapes(lam.shape, *(np.shape(v) for v in bound.values()))
+def refuse_nonlinear(reading: Reading, lam: Array) -> None:
+    """Superposition at states of several sizes and both signs, in a few cells; and a limit where t → ∞."""
+    rule = reading.rule
+    shape = np.broadcast_shapes(lam.shape, reading.shape)
     count = math.prod(shape)
-    cells = {k * (count - 1) // 4 for k in range(5)} if count else set()
-    state = np.random.default_rng(0).standard_normal(len(rule.slots))
-    for cell in cells:
+    size = len(rule.slots)
+    random = np.random.default_rng(0)
+    states = [scale * sign * random.standard_normal(size) for scale in (1e-3, 1.0, 1e3) for sign in (1, -1)]
+    for cell in {k * (count - 1) // 4 for k in range(5)} if count else ():
         at = np.unravel_index(cell, shape)
+        one = reading.part(lambda value, at=at: np.broadcast_to(value, shape)[at])
         lam1 = np.broadcast_to(lam, shape)[at]
-        bound1 = {name: np.broadcast_to(value, shape)[at] for name, value in bound.items()}
-        columns = [apply_step(rule, step, unit, lam1, bound1) for unit in np.eye(len(state))]
-        vectors = [np.asarray(column, float) for column in columns]
-        seen = np.asarray(apply_step(rule, step, state, lam1, bound1), float)
+        matrix = np.stack([np.asarray(one.advance(unit, lam1)) for unit in np.eye(size)], axis=-1)
         with np.errstate(all="ignore"):
-            predicted = np.stack(vectors, axis=-1) @ state
-            wrong = np.abs(seen - predicted) > 1e-9 * (1 + np.abs(vectors).sum())
-        if wrong.any():
-            raise NotLinear(
-                f"{rule.name} is not linear in its state and gradient, so it has no iteration matrix; "
-                "run it with run()."
-            )
+            for state in (*states, *-np.eye(size), np.zeros(size)):
+                gap = np.abs(np.asarray(one.advance(state, lam1)) - matrix @ state)
+                if (gap > 1e-9 * (np.abs(state).max() * (1 + np.abs(matrix).sum()) or 1e-3)).any():
+                    raise NotLinear(
+                        f"{rule.name} is not linear in its state and gradient, so it has no iteration matrix; "
+                        "run it with run()."
+                    )
+            if rule.counts and one.letters["t"] == LIMIT:
+                late = one._replace(letters={**one.letters, "t": np.float64(_LATE)})
+                other = np.stack([np.asarray(late.advance(unit, lam1)) for unit in np.eye(size)], axis=-1)
+                settled = np.abs(other - matrix) <= 1e-6 * (1 + np.abs(matrix))
+                if not (settled | (np.isnan(other) & np.isnan(matrix))).all() or np.isnan(matrix).all():
+                    raise RuleError(f"{rule.name} has no limit as t → ∞; read it at a step, .at(t=...).")
 
 
 def stack_columns(columns: list[list[Any]]) -> Array:
@@ -235,35 +253,50 @@ def stack_columns(columns: list[list[Any]]) -> Array:
     return np.ascontiguousarray(np.swapaxes(array, -1, -2))
 
 
-def symbolic_step(
-    rule: Rule, step: Step, state: Iterable[Any], grad: Callable[[Any], Any], bound: dict[str, Any]
-) -> list[Any]:
-    """One step on SymPy expressions, floats made rational, at the t -> infinity body where t is infinite."""
+def symbolic_step(reading: Reading, state: Iterable[Any], grad: Callable[[Any], Any]) -> list[Any]:
+    """One step on SymPy expressions, floats made rational, in the limit t → ∞ where t is infinite."""
+    import sympy
+
+    rule, letters = reading.rule, reading.letters
+    limit = rule.counts and not is_symbolic(letters["t"]) and letters["t"] == LIMIT
+    exact = {name: sympy.nsimplify(value, rational=True) for name, value in letters.items()}
+    if limit:
+        exact["t"] = sympy.Symbol("t", positive=True)
+    made = rule.apply(reading.step, state, grad, exact)
+    out = [sympy.nsimplify(sympy.expand(e), rational=True) for e in made]
+    return [_limit(e, rule) for e in out] if limit else out
+
+
+def _limit(expression: Any, rule: Rule) -> Any:
+    """The limit t → ∞. A power with exponent t is what is left of the start: it must die out."""
     import sympy
 
     t = sympy.Symbol("t", positive=True)
-    limit = bound.get("t") == math.inf
-    exact = {name: sympy.nsimplify(value, rational=True) for name, value in bound.items() if name != "t"}
-    if "t" in bound:
-        exact["t"] = t if limit else bound["t"]
-    out = [sympy.nsimplify(sympy.expand(e), rational=True) for e in rule.apply(step, state, grad, exact)]
-    if limit:
-        # A power with exponent t is what is left of the start: its base is below 1, so it goes to 0.
-        out = [e.replace(lambda p: p.is_Pow and p.exp.has(t), lambda p: sympy.Integer(0)) for e in out]
-    return out
+
+    def dies(power: Any) -> Any:
+        base = abs(power.base.subs(dict.fromkeys(power.base.free_symbols, sympy.Rational(1, 7))))
+        if sympy.limit(power.exp, t, sympy.oo) != sympy.oo or base >= 1:
+            raise RuleError(f"{rule.name} has no limit as t → ∞; read it at a step, .at(t=...).")
+        return sympy.Integer(0)
+
+    left = expression.replace(lambda p: p.is_Pow and p.exp.has(t), dies)
+    found = sympy.limit(left, t, sympy.oo) if left.has(t) else left
+    if found.has(sympy.oo, -sympy.oo, sympy.zoo, sympy.nan):
+        raise RuleError(f"{rule.name} has no limit as t → ∞; read it at a step, .at(t=...).")
+    return found
 
 
-def symbolic_matrix(rule: Rule, step: Step, lam: Any, bound: dict[str, Any]) -> Any:
+def symbolic_matrix(reading: Reading, lam: Any) -> Any:
     import sympy
 
     lam = sympy.nsimplify(lam, rational=True)
-    state = sympy.symbols(f"s0:{len(rule.slots)}")
-    out = symbolic_step(rule, step, state, lambda x: lam * x, bound)
+    state = sympy.symbols(f"s0:{len(reading.rule.slots)}")
+    out = symbolic_step(reading, state, lambda x: lam * x)
     matrix = sympy.Matrix([[sympy.diff(e, s) for s in state] for e in out])
     residual = sympy.Matrix(out) - matrix * sympy.Matrix(state)
     if matrix.has(*state) or any(r != 0 and sympy.simplify(r) != 0 for r in residual.expand()):
         raise NotLinear(
-            f"{rule.name} is not linear in its state and gradient, so it has no iteration matrix; "
+            f"{reading.rule.name} is not linear in its state and gradient, so it has no iteration matrix; "
             "run it with run()."
         )
     return matrix.applyfunc(sympy.factor_terms)
