@@ -5,37 +5,42 @@ compared with the committed ones, so a test never overwrites what it tests.
 """
 
 import atexit
+import functools
+import importlib.util
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from momentum_lib.collection import KERNEL_ENVIRONMENT, Notebook
+from momentum_lib.collection import Execution, Notebook
 
-ROOT = Path(__file__).parent
+read = functools.cache(Notebook)
 
 
 def pytest_configure():
     drawn = tempfile.mkdtemp(prefix="momentum-figures-")
     atexit.register(shutil.rmtree, drawn, ignore_errors=True)
-    os.environ.update(
-        KERNEL_ENVIRONMENT,
-        MOMENTUM_FIGURES=drawn,
-        MOMENTUM_FIGURES_REFERENCE=str(ROOT / "figures"),
-    )
-    of_a_run = ("MOMENTUM_RECORDS", "MOMENTUM_RESULTS", "MOMENTUM_PROGRESS")
-    for name in ("MOMENTUM_FULL", "MOMENTUM_NOTEBOOK", *of_a_run):
-        os.environ.pop(name, None)
+    committed = Path(__file__).with_name("figures")
+    os.environ.update(Execution(figures=drawn, figures_reference=str(committed)).variables)
+
+
+def missing(item):
+    """The libraries that a notebook, or a docstring's example, needs and that are not installed."""
+    if item.path.suffix == ".ipynb":
+        return read(item.path).missing
+    if isinstance(item, pytest.DoctestItem):
+        text = "".join(example.source for example in item.dtest.examples)
+        return [
+            name for name in re.findall(r"^import (\w+)", text, re.M) if not importlib.util.find_spec(name)
+        ]
+    return ()
 
 
 def pytest_collection_modifyitems(items):
     """Skip, by name, what needs a library that is not installed."""
-    missing = {}
     for item in items:
-        if item.path.suffix == ".ipynb":
-            if item.path not in missing:
-                missing[item.path] = Notebook(item.path).missing
-            if missing[item.path]:
-                item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing[item.path])}"))
+        if names := missing(item):
+            item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(names)}"))

@@ -1,4 +1,4 @@
-from .definition import RULES, NotLinear, Rule, RuleError, rule
+from .definition import RULES, NotLinear, Promise, Rule, RuleError, rule
 from .rules import (
     accsgd,
     aggregated,
@@ -83,11 +83,9 @@ from .spectrum import (
     settling_time,
     spectral_radius,
     stability_limit,
-    step_size,
     transient_growth,
 )
 from .noise import (
-    FilterCoefficients,
     Moments,
     Smoothing,
     autocorrelation_time,
@@ -103,28 +101,18 @@ from .noise import (
     stationary_covariance,
 )
 from .oscillation import (
-    complex_region,
-    continuous_overshoot,
     count_reversals,
     count_rises,
     count_sign_changes,
+    Damping,
     critical_gamma,
-    damped_frequency,
-    damping_ratio,
-    half_life,
+    damping,
     measure_half_life,
     measure_overshoot,
     measure_path_ratio,
-    natural_frequency,
-    oscillation_period,
-    overshoot,
-    sign_changes,
-    turning_angles,
-    turning_cosines,
 )
 from .tuning import (
     BestEta,
-    Tuning,
     best_eta,
     finite_bound,
     lower_bound,
@@ -133,13 +121,12 @@ from .tuning import (
     tune,
     worst_rate,
 )
-from .conversions import CONVERSIONS, Conversion, convert, convert_state, qhm_letters
+from .conversions import CONVERSIONS, Conversion, convert, convert_state
 from .plots import THEORY, hatch_unstable, label_end, rule_style, save
 from .symbolic import (
     Equivalence,
     characteristic_polynomial,
     equivalent,
-    hyper_symbols,
     jury_conditions,
     latex,
     transfer_function,

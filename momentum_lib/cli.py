@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from momentum_lib.collection import Notebook, find_root, notebooks
+from momentum_lib.collection import Notebook, find_root, notebooks, write_whole
 from momentum_lib.definition import RULES
 
 __all__ = ["main"]
@@ -206,11 +206,7 @@ def _write_gallery(known: Iterable[Notebook], root: Path) -> None:
                 "",
                 f"**{title}.** From {link}: [{name}.svg]({name}.svg), [{name}.csv]({name}.csv).",
             ]
-    from momentum_lib.execution import place
-
-    part = root / ".momentum" / f"gallery-{os.getpid()}"
-    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    place(part, root / "figures" / "README.md")
+    write_whole(root / "figures" / "README.md", "\n".join([*lines, ""]).encode())
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import math
 import operator
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -14,13 +14,20 @@ import numpy as np
 
 from momentum_lib.definition import Rule, RuleError, is_schedule
 
-__all__ = ["LIMIT", "Clock", "a_rule", "count_of", "refuse_frozen", "standing"]
+__all__ = ["LATE", "LIMIT", "Clock", "a_rule", "count_of", "numbers", "refuse_frozen", "standing"]
 
 Convert = Callable[[str, Any], Any]
 
 #: Where t → ∞ is read. A number so large that t - 1 and t + 2 are one float and gamma^t is 0, so that
 #: (t - 1)/(t + 2) is 1 and not inf/inf, and small enough that t³ still is a number.
 LIMIT: Final = 2.0**100
+
+#: Where what is read at `LIMIT` is compared: as good as infinite, still told from its neighbors, and odd,
+#: so that what goes to and fro is seen.
+LATE: Final = 2.0**50 + 1
+
+#: Counts end where floats stop telling neighbors apart.
+_MOST: Final = 2**53
 
 
 class Clock:
@@ -45,7 +52,7 @@ class Clock:
     >>> clock = Clock(heavy_ball.at(eta=lambda t: 1 / t, gamma=0.5))
     >>> state = clock.advance((1.0, 0.0), lambda x: x, 1)
     >>> clock.letters(2), clock.advance(state, lambda x: x, 2)
-    ({'eta': 0.5, 'gamma': 0.5}, (-0.5, 0.5))
+    ({'gamma': 0.5, 'eta': 0.5}, (-0.5, 0.5))
     """
 
     def __init__(self, rule: Rule, convert: Convert = lambda name, value: value) -> None:
@@ -109,10 +116,10 @@ def refuse_frozen(rule: Any) -> Rule:
     RuleError
         What is no rule, an open letter, a step count that was set.
     """
-    rule = a_rule(rule).closed()
-    if "t" in rule.setting:
-        raise RuleError(f"{rule} is frozen at t={rule.setting['t']}, and a run counts itself; leave t out.")
-    return rule
+    closed = a_rule(rule).closed()
+    if "t" in closed.setting:
+        raise RuleError(f"{rule} is frozen at t={closed.setting['t']}, and a run counts itself; leave t out.")
+    return closed
 
 
 def a_rule(rule: Any) -> Rule:
@@ -127,7 +134,7 @@ def a_rule(rule: Any) -> Rule:
         return rule
     if isinstance(rule, str):
         raise RuleError(f'{rule!r} is a name, not a rule; take RULES["{rule}"].')
-    raise RuleError(f"{rule!r} is not a rule; decorate the step with @rule.")
+    raise RuleError(f"{reprlib.repr(rule)} is not a rule; decorate the step with @rule.")
 
 
 def standing(rule: Rule) -> tuple[Callable[..., Any], Mapping[str, Any]]:
@@ -142,7 +149,7 @@ def standing(rule: Rule) -> tuple[Callable[..., Any], Mapping[str, Any]]:
     Raises
     ------
     RuleError
-        What is no rule, an open letter, a schedule without a step to read it at.
+        What is no rule, an open letter, a schedule without a step to read it at or without a limit.
 
     Examples
     --------
@@ -154,7 +161,7 @@ def standing(rule: Rule) -> tuple[Callable[..., Any], Mapping[str, Any]]:
     letters = dict(rule.setting)
     frozen = "t" in letters
     t = letters.pop("t", LIMIT)
-    if isinstance(t, float) and t == math.inf:
+    if isinstance(t, float):  # infinity
         t = LIMIT
     for name, schedule in rule.schedules.items():
         if not frozen:
@@ -162,10 +169,43 @@ def standing(rule: Rule) -> tuple[Callable[..., Any], Mapping[str, Any]]:
                 f"{name} of {rule.name} is a schedule, and an analysis is at one step; "
                 f"read it there with .at(t=...), or give {name} a number."
             )
-        letters[name] = schedule(t)
+        letters[name] = rule.checked(name, schedule(t))
+        if t == LIMIT and not np.allclose(letters[name], schedule(LATE), 1e-6, 1e-6):
+            raise no_limit(f"{name} of {rule.name}")
     if rule.counts:
         letters["t"] = t
-    return (rule.first_step if rule.has_first_step and frozen and t == 1 else rule.step), letters
+    return (rule.first_step if t == 1 else rule.step), letters
+
+
+def no_limit(what: str) -> RuleError:
+    """What to raise where nothing settles; rounding can hide a limit, so none is denied."""
+    return RuleError(f"{what} does not settle as t → ∞; read it at a step, .at(t=...).")
+
+
+def numbers(name: str, value: Any) -> np.ndarray[Any, Any]:
+    """A letter, a point or a curvature as an array of real or complex numbers.
+
+    Raises
+    ------
+    RuleError
+        Text, None, symbols, rows of several lengths.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> numbers("eta", [Fraction(1, 2), 1])
+    array([0.5, 1. ])
+    """
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "O":
+            parts = [x if isinstance(x, complex) else float(x + 0) for x in array.flat]
+            array = np.reshape(parts, array.shape)
+    except (TypeError, ValueError, OverflowError):
+        array = np.asarray("")
+    if array.dtype.kind in "USmM" or array.dtype.names:
+        raise RuleError(f"{name} is {reprlib.repr(value)}; give a number or an array of numbers.")
+    return array
 
 
 def count_of(name: str, value: Any, least: int = 0) -> int:
@@ -174,7 +214,7 @@ def count_of(name: str, value: Any, least: int = 0) -> int:
     Raises
     ------
     ValueError
-        Not whole (3.0 and True are not), or below `least`.
+        Not whole (3.0 and True are not), below `least`, or beyond all counting.
 
     Examples
     --------
@@ -191,4 +231,6 @@ def count_of(name: str, value: Any, least: int = 0) -> int:
         raise ValueError(f"{name} is {value!r}; give a whole number of at least {least}.") from None
     if count < least:
         raise ValueError(f"{name} is {count}; give a whole number of at least {least}.")
+    if count > _MOST:
+        raise ValueError(f"{name} is {count:.3e}; give a whole number of at most 2**53.")
     return count

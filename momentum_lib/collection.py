@@ -1,9 +1,9 @@
-"""The collection on disk: where it lies, and what each notebook declares about itself.
+"""The collection on disk: where it lies, what each notebook declares, and how it is executed.
 
 Read by the command line and by the tests, so that a notebook's title, figures and requirements are
 told once, by the notebook: its heading, its calls of ``save(fig, "name", data)`` and of
 ``measured("name", trials)``, and its metadata ``{"momentum": {"requires": ["torch"]}}``. Nothing is
-executed and no notebook library is needed.
+executed here and no notebook library is needed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 __all__ = [
-    "KERNEL_ENVIRONMENT",
+    "Execution",
     "Notebook",
     "NotebookError",
     "find_root",
@@ -32,10 +32,9 @@ __all__ = [
     "write_whole",
 ]
 
-#: What a kernel that executes a notebook is given, here and in the tests: one thread a process, since
-#: notebooks run side by side, nothing that depends on the terminal, frameworks that keep their advice
-#: to themselves.
-KERNEL_ENVIRONMENT: Final = {
+#: One thread a process, since notebooks run side by side; nothing that depends on the terminal;
+#: frameworks that keep their advice to themselves.
+_OF_OTHERS: Final = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -49,6 +48,39 @@ KERNEL_ENVIRONMENT: Final = {
     "PYTHONHASHSEED": "0",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How notebooks are executed, as the environment tells it: ``MOMENTUM_`` and the name, upper case.
+
+    Read here and nowhere else (`here`). What executes notebooks, `momentum reproduce` and the tests, hands
+    `variables` to the kernels. Empty is not set.
+
+    Examples
+    --------
+    >>> Execution(full="1").variables["MOMENTUM_FULL"]
+    '1'
+    """
+
+    figures: str = ""  #: folder where `save` writes; ``figures/`` of the collection if not set
+    figures_reference: str = ""  #: folder of figures whose numbers `save` compares with its own
+    records: str = ""  #: file to which ``published.check`` adds a line for each number
+    notebook: str = ""  #: stem of the notebook that runs
+    full: str = ""  #: whether long campaigns are carried out; without it their committed results are read
+    results: str = ""  #: folder where a full run writes them; ``notebooks/results/`` if not set
+    progress: str = ""  #: file to which a campaign writes how far it is
+
+    @classmethod
+    def here(cls) -> Execution:
+        """What the environment of this process says."""
+        return cls(*(os.environ.get(f"MOMENTUM_{field.name.upper()}", "") for field in fields(cls)))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment that says it, with what other libraries are told at every execution."""
+        return _OF_OTHERS | {f"MOMENTUM_{name.upper()}": value for name, value in vars(self).items()}
+
 
 _MACHINE_PATH = re.compile(
     r"(?<![\w.:/~-])/(?:home|Users|root|tmp|var|private|usr|opt|mnt|workspaces?)/[\w.][\w./-]*"

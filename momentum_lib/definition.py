@@ -8,7 +8,6 @@ every analysis, run and adapter of the library takes. It imports the standard li
 
 from __future__ import annotations
 
-import functools
 import html
 import inspect
 import itertools
@@ -18,11 +17,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Number
+from numbers import Integral, Number
 from types import MappingProxyType
 from typing import Any, Final
 
-from momentum_lib.letters import answer_for, momentum_letters, step_letters
+from momentum_lib.letters import answer_for, as_tuple, momentum_letters, step_letters
 
 __all__ = ["RULES", "NotLinear", "Promise", "Rule", "RuleError", "decays", "is_schedule", "rule"]
 
@@ -85,7 +84,7 @@ class Rule:
     name : str, optional
         Defaults to ``step.__name__``.
     text : str, optional
-        How the rule prints; a member of a family shows its parameters. Defaults to `name`.
+        How the rule prints. Defaults to the call in `made_by`, else to `name`.
     made_by : tuple of callable and arguments, optional
         The call that makes this member of a family again, in another process for instance.
 
@@ -105,7 +104,8 @@ class Rule:
     Raises
     ------
     RuleError
-        `grad` is not the last positional argument, there is no slot, or a letter is not keyword-only.
+        `grad` is not the last positional argument, there is no slot, a letter is not keyword-only, or its
+        default is no number.
 
     Examples
     --------
@@ -132,9 +132,12 @@ class Rule:
         text: str | None = None,
         made_by: tuple[Callable[..., Rule], tuple[Any, ...]] | None = None,
     ) -> None:
+        if isinstance(step, Rule) or not callable(step):
+            raise RuleError(f"{step!r} is no step; write def my_rule(theta, ..., grad, *, eta, ...).")
         self.step = step
-        self.name = self.__name__ = name or step.__name__
-        self.text = text or self.name
+        self.name = self.__name__ = str(name or getattr(step, "__name__", type(step).__name__))
+        called = made_by and f"{made_by[0].__name__}({', '.join(map(repr, made_by[1]))})"
+        self.text = text or called or self.name
         self.made_by = made_by
         self.__doc__ = step.__doc__
         self.__module__ = step.__module__
@@ -142,13 +145,13 @@ class Rule:
             read_slots, read_defaults, required = _read_signature(self.name, step)
         self.slots = tuple(read_slots if slots is None else slots)
         if hyper is None:
-            self.hyper, self.defaults = (*required, *read_defaults), read_defaults
             # The order of the signature, which is the order of the paper.
-            self.hyper = tuple(n for n in inspect.signature(step).parameters if n in self.hyper)
-        elif isinstance(hyper, Mapping):
-            self.hyper, self.defaults = tuple(hyper), dict(hyper)
+            letters = {*required, *read_defaults}
+            self.hyper = tuple(n for n in inspect.signature(step).parameters if n in letters)
         else:
-            self.hyper, self.defaults = tuple(hyper), {}
+            self.hyper, read_defaults = tuple(hyper), dict(hyper) if isinstance(hyper, Mapping) else {}
+        # The step count is never set by a default: a run counts.
+        self.defaults = {n: self.checked(n, v) for n, v in read_defaults.items() if n != "t"}
         if not self.slots:
             raise RuleError(f"{self.name} has no state slot; the first argument is theta, grad comes last.")
         self.first_step: Step = step
@@ -203,7 +206,7 @@ class Rule:
             if name not in self.hyper and name != "t":
                 raise self._no_letter(name, letters)
         made = self.base._copy()
-        made._set = {**self._set, **{name: self._checked(name, value) for name, value in letters.items()}}
+        made._set = {**self._set, **{name: self.checked(name, value) for name, value in letters.items()}}
         if not letters:
             made.promise = self.promise
         return made
@@ -286,7 +289,8 @@ class Rule:
     def _generic(self) -> dict[str, Any]:
         # No accidental cancellation, and small enough that decay moves little.
         generic = {n: 1 / (7 + 4 * i) for i, n in enumerate(self.hyper)}
-        return {**generic, **self.defaults} | ({"t": 2} if self.counts else {})
+        usual = {n: v for n, v in self.defaults.items() if isinstance(v, Number)}
+        return {**generic, **usual} | ({"t": 2} if self.counts else {})
 
     @property
     def rate(self) -> float | None:
@@ -309,36 +313,59 @@ class Rule:
         return made
 
     def _no_letter(self, name: str, given: Iterable[str]) -> RuleError:
-        hint = answer_for(
-            name, [n for n in self.hyper if n != "t"], self.step_letters, self.momentum_letters
-        )
+        hint = answer_for(name, [n for n in self.hyper if n != "t"], self.step_letters, self.momentum_letters)
         both = next((n for n in given if hint == f"here it is {n}"), None)
         if both:
-            return RuleError(f"{self.name} got {name} and {both}, two names of one letter; give {both} alone.")
+            return RuleError(f"{self.name} got {name} and {both}, one letter; give {both} alone.")
         return RuleError(f"{self.name} has no hyper-parameter {name!r}; {hint}.")
 
-    def _checked(self, name: str, value: Any) -> Any:
-        """A value that may be set, arrays copied and closed, lists as tuples."""
+    def checked(self, name: str, value: Any) -> Any:
+        """A value that a letter may have, arrays copied and closed, lists as tuples.
+
+        Raises
+        ------
+        RuleError
+            A text, what computes with nothing, nan or infinity.
+        """
         if isinstance(value, list | tuple):
-            return tuple(self._checked(name, part) for part in value)
-        if value is None or isinstance(value, str | bytes | Mapping | set | frozenset | Rule | type):
-            shown = "a text" if isinstance(value, str | bytes) else "no number"
+            parts = tuple(self.checked(name, part) for part in value)
+            if len({_shape(part) for part in parts}) > 1:
+                raise RuleError(f"{self.name} got {name}={value!r}, rows of several lengths; give an array.")
+            value = parts
+        kind = getattr(getattr(value, "dtype", None), "kind", "f")
+        computes = hasattr(type(value), "__mul__") and kind not in "USmM"
+        text = isinstance(value, str | bytes)
+        if text or isinstance(value, Rule | type) or not (computes or is_schedule(value)):
             raise RuleError(
-                f"{self.name} got {name}={value!r}, {shown}; give a number, an array, a schedule or a symbol."
+                f"{self.name} got {name}={value!r}, {'a text' if text else 'no number'}; "
+                "give a number, an array, a schedule or a symbol."
             )
-        if getattr(getattr(value, "dtype", None), "kind", "f") in "USmM":
-            raise RuleError(f"{self.name} got {name}={value!r}, no number; give numbers.")
-        if type(value).__module__ == "numpy" and getattr(value, "ndim", 0):
-            value = value.copy()
-            value.setflags(write=False)
+        if kind == "O":
+            for part in value.flat:
+                self.checked(name, part)
+        if type(value).__module__ == "numpy" and not is_schedule(value):
+            value = value.copy()[()]  # nobody else's, and a scalar where it has no axis
+            if value.shape:
+                value.setflags(write=False)
+        if name == "t":
+            return self._checked_step(value)
         try:
             finite = _is_finite(value)
         except Exception:  # a tracer, a symbol: what cannot be read is not checked
             finite = True
-        if not finite and name != "t":
+        if not finite:
             what = f"={value}" if isinstance(value, Number) else " with nan or infinity in it"
             raise RuleError(f"{self.name} got {name}{what}; give finite numbers.")
         return value
+
+    def _checked_step(self, t: Any) -> Any:
+        number, whole = isinstance(t, Number), isinstance(t, Integral) and not isinstance(t, bool)
+        if number and t == math.inf:
+            return math.inf
+        unread = not number and not is_schedule(t) and not _shape(t)  # a symbol, a tracer
+        if not (whole and t >= 1 or unread):
+            raise RuleError(f"{self.name} got t={t!r}; give the step it is at, a whole number from 1 on.")
+        return t
 
     # --- a step --------------------------------------------------------------------------------------
 
@@ -368,15 +395,17 @@ class Rule:
         if t is None and (self.counts or bound.schedules):
             raise RuleError(f"{self} changes from step to step; call it with t=..., 1 on the first step.")
         step = self.first_step if self.has_first_step and t is not None and t == 1 else self.step
-        now = {n: v(t) if is_schedule(v) else v for n, v in setting.items()}
+        now = {n: self.checked(n, v(t)) if is_schedule(v) else v for n, v in setting.items()}
+        for name, value in now.items():
+            if isinstance(value, tuple):
+                raise RuleError(f"{self.name} got {name}={value}; one step computes with np.array({value}).")
         return self.apply(step, args[:-1], args[-1], now)
 
     def apply(
         self, step: Step, state: Iterable[Any], grad: Callable[[Any], Any], letters: Mapping[str, Any]
     ) -> tuple[Any, ...]:
         """Apply the body or the first step to a state, every letter given as a value."""
-        made = step(*state, grad, **letters)
-        out: tuple[Any, ...] = made if isinstance(made, tuple) else (made,)
+        out = as_tuple(step(*state, grad, **letters))
         if len(out) != len(self.slots):
             raise RuleError(
                 f"{self.name} returned {len(out)} values for its {len(self.slots)} slots "
@@ -452,12 +481,19 @@ class Rule:
         if not isinstance(other, Rule):
             return NotImplemented
         mine, theirs = self.setting, other.setting
-        return self.base is other.base and mine.keys() == theirs.keys() and all(
-            _same(mine[name], theirs[name]) for name in mine
+        return (
+            self._origin == other._origin
+            and mine.keys() == theirs.keys()
+            and all(_same(mine[name], theirs[name]) for name in mine)
         )
 
     def __hash__(self) -> int:
-        return hash((id(self.base), *self.setting.items()))
+        return hash((self._origin, *self.setting.items()))
+
+    @property
+    def _origin(self) -> Any:
+        # Two members of a family that were made alike are one rule, in another process too.
+        return self.base.made_by or id(self.base)
 
     def __reduce__(self) -> Any:
         """Travel to another process by name: a decorated step is not found under its own."""
@@ -484,8 +520,9 @@ def is_schedule(value: Any) -> bool:
 
 
 def _is_finite(value: Any) -> bool:
-    if getattr(value, "is_finite", None) is False:  # SymPy's nan and oo
-        return False
+    known = getattr(value, "is_finite", None)
+    if callable(known) or getattr(value, "is_number", False):  # Decimal's and SymPy's nan and infinities
+        return bool(known() if callable(known) else known)
     within = abs(value) < math.inf
     return bool(within.all()) if hasattr(within, "all") else bool(within)
 
@@ -497,16 +534,27 @@ def _shown(value: Any) -> str:
         return f"({', '.join(map(_shown, value))}{',' * (len(value) == 1)})"
     try:
         return str(value) if hasattr(value, "free_symbols") else f"{value:.6g}"
-    except (TypeError, ValueError):
-        return repr(value)
+    except (TypeError, ValueError, OverflowError):
+        return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))  # a function prints alike in every run
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    if isinstance(value, tuple):
+        return (len(value), *(_shape(value[0]) if value else ()))
+    return tuple(getattr(value, "shape", ()))
 
 
 def _same(a: Any, b: Any) -> bool:
     if a is b:
         return True
-    if getattr(a, "shape", ()) != getattr(b, "shape", ()):
+    if _shape(a) != _shape(b):
         return False
-    equal = a == b
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return all(map(_same, a, b))
+    try:
+        equal = a == b
+    except ValueError:  # schedules with arrays inside
+        return False
     return bool(equal.all()) if hasattr(equal, "all") else bool(equal)
 
 
@@ -562,7 +610,7 @@ def decays(family: str, values: Iterable[Any]) -> tuple[Any, ...]:
 def _read_signature(name: str, step: Step) -> tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]:
     """Slots, defaults and required hyper-parameters, as the signature declares them."""
     parameters = inspect.signature(step).parameters.values()
-    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     keyword = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
         raise RuleError(f"{name} takes *args or **kwargs; name its slots and hyper-parameters.")

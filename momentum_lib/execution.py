@@ -32,9 +32,16 @@ import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from momentum_lib.collection import KERNEL_ENVIRONMENT, Notebook, NotebookError, machine_path, output_texts
+from momentum_lib.collection import (
+    Execution,
+    Notebook,
+    NotebookError,
+    machine_path,
+    output_texts,
+    write_whole,
+)
 
-__all__ = ["FIGURE_KINDS", "Outcome", "execute", "normalize", "place"]
+__all__ = ["FIGURE_KINDS", "Outcome", "execute", "normalize"]
 
 #: Seconds one cell may take; a full run has no limit.
 CELL_LIMIT: Final = 600
@@ -150,21 +157,19 @@ async def _one(
     staged = folder / notebook.stem
     figures, results, told = staged / "figures", staged / "results", staged / "progress"
     figures.mkdir(parents=True)
-    environment = {
-        **os.environ,
-        **KERNEL_ENVIRONMENT,
-        "MOMENTUM_FIGURES": str(figures),
-        "MOMENTUM_FIGURES_REFERENCE": str(root / "figures") if check else "",
-        "MOMENTUM_RECORDS": str(staged / "records"),
-        "MOMENTUM_NOTEBOOK": notebook.stem,
-        "MOMENTUM_FULL": "1" if full else "",
-        "MOMENTUM_RESULTS": str(results),
-        "MOMENTUM_PROGRESS": str(told),
-    }
+    execution = Execution(
+        figures=str(figures),
+        figures_reference=str(root / "figures") if check else "",
+        records=str(staged / "records"),
+        notebook=notebook.stem,
+        full="1" if full else "",
+        results=str(results),
+        progress=str(told),
+    )
     began = time.monotonic()
     try:
         async with _following(told, lambda text: measuring(notebook, text)):
-            node = await _run_cells(notebook, environment, None if full else CELL_LIMIT, progress)
+            node = await _run_cells(notebook, execution, None if full else CELL_LIMIT, progress)
         node = normalize(node)
         _refuse_machine_paths(notebook, node, root)
         _refuse_missing("figures", "save", notebook.figures, notebook, figures)
@@ -179,16 +184,14 @@ async def _one(
     seconds = time.monotonic() - began
     records = _records(staged / "records")
     if status == "done" and not check:
-        content = nbformat.writes(node) + "\n"
-        (staged / notebook.path.name).write_text(content, encoding="utf-8")
         measured = _results(notebook, root) if full else []
         drawn = [root / "figures" / f"{name}.{kind}" for name in notebook.figures for kind in FIGURE_KINDS]
-        for file in measured:
-            place(results / file.name, file)
-        for file in drawn:
-            place(figures / file.name, file)
-        place(staged / notebook.path.name, notebook.path)
-        _remember(memory, staged, key, [*measured, *drawn, notebook.path], root, records)
+        for made, files in ((results, measured), (figures, drawn)):
+            for file in files:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                (made / file.name).replace(file)
+        write_whole(notebook.path, f"{nbformat.writes(node)}\n".encode())
+        _remember(memory, key, [*measured, *drawn, notebook.path], root, records)
     return Outcome(notebook, status, message, seconds, records)
 
 
@@ -213,7 +216,7 @@ async def _following(file: Path, tell: Callable[[str], None]) -> AsyncIterator[N
 
 
 async def _run_cells(
-    notebook: Notebook, environment: dict[str, str], limit: int | None, progress: Progress
+    notebook: Notebook, execution: Execution, limit: int | None, progress: Progress
 ) -> nbformat.NotebookNode:
     content = notebook.content
     for index, cell in enumerate(content["cells"]):
@@ -237,7 +240,7 @@ async def _run_cells(
         store_widget_state=False,
         extra_arguments=["--log-level=ERROR"],  # not how the kernel talks to us, on every start
     )
-    return await client.async_execute(env=environment)
+    return await client.async_execute(env=os.environ | execution.variables)
 
 
 def normalize(node: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -281,12 +284,6 @@ def _refuse_missing(what: str, call: str, names: Iterable[str], notebook: Notebo
             f"{notebook.stem} names {what} it did not write: {', '.join(sorted(missing))}; "
             f"call {call} on every run."
         )
-
-
-def place(staged: Path, final: Path) -> None:
-    """Move a whole file into place by one rename."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    staged.replace(final)
 
 
 # ------------------------------------------------------------------------------------- what is up to date
@@ -344,12 +341,10 @@ def _remembered(memory: Path, key: str, root: Path) -> list[dict[str, Any]] | No
 
 
 def _remember(
-    memory: Path, staged: Path, key: str, files: Sequence[Path], root: Path, records: list[dict[str, Any]]
+    memory: Path, key: str, files: Sequence[Path], root: Path, records: list[dict[str, Any]]
 ) -> None:
     digests = {str(file.relative_to(root)): _digest(file.read_bytes()) for file in files}
-    part = staged / memory.name
-    part.write_text(json.dumps({"key": key, "files": digests, "records": records}), encoding="utf-8")
-    place(part, memory)
+    write_whole(memory, json.dumps({"key": key, "files": digests, "records": records}).encode())
 
 
 def _records(file: Path) -> list[dict[str, Any]]:

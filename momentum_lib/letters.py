@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
-__all__ = ["answer_for", "momentum_letters", "step_letters"]
+__all__ = ["answer_for", "as_tuple", "momentum_letters", "step_letters"]
 
 #: What others call a step size and a momentum, our own names among them: qhm calls them alpha and beta.
 _STEP_SIZES: Final = ("eta", "alpha", "lr", "learning_rate", "step_size", "stepsize", "step")
@@ -29,6 +29,13 @@ Step = Callable[..., Iterable[Any]]
 _PULSES: Final = (1.0, -0.25, 0.5, 0.125)
 
 
+def as_tuple(made: Any) -> tuple[Any, ...]:
+    """What a step returned, as a tuple; nothing at all where it forgot to."""
+    if made is None:
+        return ()
+    return tuple(made) if isinstance(made, tuple | list) else (made,)
+
+
 def answer_for(name: str, letters: Iterable[str], steps: Iterable[str], momenta: Iterable[str]) -> str:
     """Say, for a letter that a rule does not have, which of its `letters` is meant.
 
@@ -40,7 +47,7 @@ def answer_for(name: str, letters: Iterable[str], steps: Iterable[str], momenta:
     letters, steps, momenta = tuple(letters), tuple(steps), tuple(momenta)
     for names, ours in ((_STEP_SIZES, steps), (_MOMENTA, momenta)):
         if name in names and ours:
-            return f"here it is {' and '.join(ours)}"
+            return f"here it is {ours[0]}" if len(ours) == 1 else f"here {' and '.join(ours)} share its part"
     if name in _ELSEWHERE:
         return _ELSEWHERE[name]
     near = get_close_matches(name, letters, 1)
@@ -106,7 +113,7 @@ def _responses(step: Step, points: Iterable[bool], letters: Mapping[str, Any]) -
             seen.append(float(x))
             return pulse
 
-        state = _tuple(step(*state, grad, **now))
+        state = as_tuple(step(*state, grad, **now))
         seen.append(float(state[0]))
     return seen
 
@@ -115,11 +122,11 @@ def _forgetting(step: Step, points: Iterable[bool], letters: Mapping[str, Any]) 
     """The characteristic polynomial at zero gradient, highest power first (Faddeev and Le Verrier)."""
     size = len(tuple(points))
     now = {**letters, "t": 3} if "t" in letters else letters
-    zero = [float(x) for x in _tuple(step(*[0.0] * size, lambda x: 0.0 * x, **now))]
+    zero = [float(x) for x in as_tuple(step(*[0.0] * size, lambda x: 0.0 * x, **now))]
     columns = []
     for i in range(size):
         unit = [float(i == j) for j in range(size)]
-        made = _tuple(step(*unit, lambda x: 0.0 * x, **now))
+        made = as_tuple(step(*unit, lambda x: 0.0 * x, **now))
         columns.append([float(x) - z for x, z in zip(made, zero, strict=True)])
     matrix = [[columns[j][i] for j in range(size)] for i in range(size)]
     power, coefficients = [[0.0] * size for _ in range(size)], [1.0]
@@ -131,10 +138,6 @@ def _forgetting(step: Step, points: Iterable[bool], letters: Mapping[str, Any]) 
         ]
         coefficients.append(-sum(power[i][i] for i in range(size)) / k)
     return coefficients
-
-
-def _tuple(made: Any) -> tuple[Any, ...]:
-    return made if isinstance(made, tuple) else (made,)
 
 
 def _close(a: float, b: float) -> bool:

@@ -11,11 +11,12 @@ so theta needs that axis: ``theta0=[x]`` for one coordinate.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
 
+from momentum_lib.clock import a_rule
 from momentum_lib.definition import Rule, RuleError
 
 __all__ = [
@@ -49,90 +50,60 @@ def _norm(values: Any, *hyper: Any) -> Any:
 # --- Nesterov with restart --------------------------------------------------------------------------
 
 
-def _nesterov_step(theta: Any, v: Any, clock: Any, grad: Any, eta: Any) -> tuple[Any, Any, Any, Any]:
-    """One step of Nesterov's convex sequence, and its gradient; `clock` is t_k, 0 at rest."""
-    ahead = (1 + np.sqrt(1 + 4 * clock**2)) / 2
-    gamma = np.maximum(clock - 1, 0) / ahead
+def _nesterov_step(theta: Any, v: Any, weight: Any, grad: Any, eta: Any) -> tuple[Any, Any, Any, Any]:
+    """One step of Nesterov's convex sequence, and its gradient; `weight` is t_k², 0 at rest."""
+    ahead = (1 + np.sqrt(1 + 4 * weight)) / 2
+    gamma = np.maximum(np.sqrt(weight) - 1, 0) / ahead
     gradient = grad(theta - gamma * v)
     v = gamma * v + eta * gradient
-    return theta - v, v, ahead, gradient
+    return theta - v, v, ahead * ahead, gradient
 
 
-def _restart(now: Any, theta: Any, v: Any, clock: Any, restarts: Any) -> tuple[Any, Any, Any, Any]:
+def _restart(now: Any, theta: Any, v: Any, weight: Any, restarts: Any) -> tuple[Any, Any, Any, Any]:
     """Start afresh from theta, at rest, where `now`, and count it."""
-    return theta, np.where(now, 0 * v, v), np.where(now, 0 * clock, clock), restarts + now
+    return theta, np.where(now, 0 * v, v), np.where(now, 0 * weight, weight), restarts + now
 
 
-def _gradient_restart(theta: Any, v: Any, clock: Any, restarts: Any, grad: Any, *, eta: Any) -> Any:
+def _gradient_restart(theta: Any, v: Any, weight: Any, restarts: Any, grad: Any, *, eta: Any) -> Any:
     """Nesterov's convex sequence, restarted when the gradient opposes the step just taken.
 
+        y_{t-1} = theta_{t-1} - gamma_k v_{t-1}
         restart where grad(y_{t-1}) · (theta_t - theta_{t-1}) > 0
 
-    Gradient read at: theta - gamma(t_k) v, the look-ahead y
+    Gradient read at: theta - gamma_k*v, the look-ahead y; gamma_k = (t_{k-1} - 1)/t_k
     Reports: theta, not the look-ahead
-    Units: theta [theta], v [theta], clock [1] is t_k since the last restart, restarts [1] their number
-    Start: v = 0, clock = 0, restarts = 0
+    Units: theta [theta], v [theta], weight [1] is t_k² since the last restart, restarts [1] their number
+    Start: v = 0, weight = 0, restarts = 0
     Not to be confused with: nesterov under gamma=nesterov_sequence(), which never restarts
     Source: O'Donoghue and Candès 2015, section 3.2, gradient scheme
     """
-    theta, v, clock, gradient = _nesterov_step(theta, v, clock, grad, eta)
-    return _restart(_per_point(gradient * v, eta) < 0, theta, v, clock, restarts)
+    theta, v, weight, gradient = _nesterov_step(theta, v, weight, grad, eta)
+    return _restart(_per_point(gradient * v, eta) < 0, theta, v, weight, restarts)
 
 
 def _fixed_restart(
-    theta: Any, v: Any, clock: Any, restarts: Any, grad: Any, *, eta: Any, period: Any, t: Any
+    theta: Any, v: Any, weight: Any, restarts: Any, grad: Any, *, eta: Any, period: Any, t: Any
 ) -> Any:
     """Nesterov's convex sequence, restarted each `period` steps.
 
         restart where t passes a multiple of period
 
-    Gradient read at: theta - gamma(t_k) v, the look-ahead
+    Gradient read at: theta - gamma_k*v, the look-ahead; gamma_k = (t_{k-1} - 1)/t_k
     Reports: theta, not the look-ahead
-    Units: theta [theta], v [theta], clock [1], restarts [1]; period [steps], best near e sqrt(8 kappa)
-    Start: v = 0, clock = 0, restarts = 0
+    Units: theta [theta], v [theta], weight [1], restarts [1]; period [steps], best near e sqrt(8 kappa)
+    Start: v = 0, weight = 0, restarts = 0
     Not to be confused with: gradient_restart, which needs no kappa
     Source: O'Donoghue and Candès 2015, section 3.1, fixed restarting
     """
-    theta, v, clock, _ = _nesterov_step(theta, v, clock, grad, eta)
+    theta, v, weight, _ = _nesterov_step(theta, v, weight, grad, eta)
     now = np.floor(t / period) > np.floor((t - 1) / period)
-    return _restart(now, theta, v, clock, restarts)
-
-
-def _function_restart(
-    value: Callable[[Any], Any], theta: Any, v: Any, clock: Any, restarts: Any, grad: Any, *, eta: Any
-) -> Any:
-    """Nesterov's convex sequence, restarted where f rose.
-
-        restart where f(theta_t) > f(theta_{t-1})
-
-    Gradient read at: theta - gamma(t_k) v, the look-ahead
-    Reports: theta, not the look-ahead
-    Units: theta [theta], v [theta], clock [1] is t_k since the last restart, restarts [1] their number
-    Start: v = 0, clock = 0, restarts = 0
-    Not to be confused with: gradient_restart, which needs no values of f
-    Source: O'Donoghue and Candès 2015, section 3.2, function scheme
-    """
-    new, v, clock, _ = _nesterov_step(theta, v, clock, grad, eta)
-    rose = np.asarray(value(new) > value(theta))
-    return _restart(rose[..., None] if rose.ndim < np.ndim(new) else rose, new, v, clock, restarts)
-
-
-def _restarting(step: Callable[..., Any], hyper: tuple[str, ...], name: str, text: str | None = None) -> Rule:
-    made = Rule(step, slots=("theta", "v", "clock", "restarts"), hyper=hyper, name=name, text=text)
-    # A clock does not stand still at any value, so the rest cannot be found: it starts at zero.
-    made.at_rest = (True, False, False, False)
-    made.__doc__ = getattr(step, "func", step).__doc__
-    return made
-
-
-gradient_restart: Final = _restarting(_gradient_restart, ("eta",), "gradient_restart")
-fixed_restart: Final = _restarting(_fixed_restart, ("eta", "period", "t"), "fixed_restart")
+    return _restart(now, theta, v, weight, restarts)
 
 
 def function_restart(value: Callable[[Any], Any]) -> Rule:
     """Nesterov's convex sequence, restarted where f rose: a rule for this `value`.
 
-    Slots and hyper-parameters are those of `gradient_restart`; `value` is called twice a step.
+    Slots and letters are those of `gradient_restart`; `value` is called twice a step.
 
     Parameters
     ----------
@@ -150,72 +121,100 @@ def function_restart(value: Callable[[Any], Any]) -> Rule:
     --------
     >>> from momentum_lib import Quadratic, run
     >>> f = Quadratic([0.01, 1.0])
-    >>> out = run(function_restart(f.value), f.grad, [1.0, 1.0], 100, eta=1.0)
+    >>> out = run(function_restart(f.value).at(eta=1.0), f.grad, [1.0, 1.0], 100)
     >>> int(out.slots["restarts"][-1, 0])
     2
     """
     if not callable(value):
         raise RuleError(f"value is {value!r}; give the function to descend, problem.value.")
-    step, name = partial(_function_restart, value), "function_restart"
-    return _restarting(step, ("eta",), name, f"{name}({getattr(value, '__qualname__', repr(value))})")
+
+    def step(theta: Any, v: Any, weight: Any, restarts: Any, grad: Any, *, eta: Any) -> Any:
+        """Nesterov's convex sequence, restarted where f rose.
+
+            restart where f(theta_t) > f(theta_{t-1})
+
+        Gradient read at: theta - gamma_k*v, the look-ahead; gamma_k = (t_{k-1} - 1)/t_k
+        Reports: theta, not the look-ahead
+        Units: theta [theta], v [theta], weight [1] is t_k² since the last restart, restarts [1] their number
+        Start: v = 0, weight = 0, restarts = 0
+        Not to be confused with: gradient_restart, which needs no values of f
+        Source: O'Donoghue and Candès 2015, section 3.2, function scheme
+        """
+        new, v, weight, _ = _nesterov_step(theta, v, weight, grad, eta)
+        rose = np.asarray(value(new) > value(theta))
+        return _restart(rose[..., None] if rose.ndim < np.ndim(new) else rose, new, v, weight, restarts)
+
+    text = f"function_restart({getattr(value, '__qualname__', repr(value))})"
+    return Rule(step, name="function_restart", text=text, made_by=(function_restart, (value,)))
 
 
 # --- Clipping, signs, norms -------------------------------------------------------------------------
 
 
-def _clipped(rule: Rule, first: bool, /, *args: Any, threshold: Any, **hyper: Any) -> tuple[Any, ...]:
-    *state, grad = args
-    if not np.all(np.asarray(threshold) > 0):
-        raise RuleError(f"threshold is {np.min(threshold):g}; give a positive length.")
-
-    def shortened(theta: Any) -> Any:
-        gradient = grad(theta)
-        length = _norm(gradient, threshold)
-        # Where there is nothing to shorten, the factor is exactly 1.
-        longer = length > threshold
-        return gradient * np.where(longer, threshold / np.where(longer, length, threshold), 1.0)
-
-    return rule.apply(rule.first_step if first else rule.step, state, shortened, hyper)
-
-
 def clipped(rule: Rule) -> Rule:
     """`rule` with each gradient shortened to length `threshold` wherever it is longer.
 
-    The new rule takes the hyper-parameters of `rule` and `threshold` (units of the gradient).
+    The new rule takes the letters of `rule`, those that are set with it, and `threshold` (units of the
+    gradient).
 
     Raises
     ------
     RuleError
-        In the run: a threshold that is not positive.
+        What is no rule; in the run: a threshold that is not positive.
 
     Source: Pascanu, Mikolov and Bengio 2013, Algorithm 1.
 
     Examples
     --------
     >>> from momentum_lib import gradient_descent, run
-    >>> run(clipped(gradient_descent), lambda x: x, [6.0, 8.0], 1, eta=1.0, threshold=5.0).theta[1]
+    >>> run(clipped(gradient_descent.at(eta=1.0)).at(threshold=5.0), lambda x: x, [6.0, 8.0], 1).theta[1]
     array([3., 4.])
     """
-    required = [n for n in rule.hyper if n not in rule.defaults]
+    base = a_rule(rule).base
+    letters = {name: value for name, value in rule.setting.items() if base.defaults.get(name) is not value}
+    return _clipped(base).at(**letters)
+
+
+@cache  # so that two calls make the same rule
+def _clipped(rule: Rule) -> Rule:
+    def shorten(step: Callable[..., Any]) -> Callable[..., Any]:
+        def shortened_step(*args: Any, threshold: Any, **letters: Any) -> Any:
+            *state, grad = args
+            if not np.all(np.asarray(threshold) > 0):
+                raise RuleError(f"threshold is {np.min(threshold):g}; give a positive length.")
+
+            def shortened(theta: Any) -> Any:
+                gradient = grad(theta)
+                length = _norm(gradient, threshold)
+                # Where there is nothing to shorten, the factor is exactly 1.
+                longer = length > threshold
+                return gradient * np.where(longer, threshold / np.where(longer, length, threshold), 1.0)
+
+            return step(*state, shortened, **letters)
+
+        return shortened_step
+
+    required = (name for name in rule.hyper if name not in rule.defaults)
     made = Rule(
-        partial(_clipped, rule, False),
+        shorten(rule.step),
         slots=rule.slots,
         hyper=(*required, "threshold", *rule.defaults),
         name=f"clipped_{rule.name}",
         text=f"clipped({rule!r})",
+        made_by=(clipped, (rule,)),
     )
     made.__doc__ = f"{rule.name} with each gradient shortened to length `threshold` where it is longer."
     made.defaults = dict(rule.defaults)
     if rule.has_first_step:
-        made.first_step = partial(_clipped, rule, True)
+        made.first_step = shorten(rule.first_step)
     return made
 
 
 def _signum(theta: Any, m: Any, grad: Any, *, eta: Any, gamma: Any) -> Any:
     """SignSGD with momentum: the sign of the averaged gradient, a step of eta in every coordinate.
 
-        m_t = gamma m_{t-1} + (1 - gamma) grad(theta_t)
-        theta_{t+1} = theta_t - eta sign(m_t)
+        m_t = gamma m_{t-1} + (1 - gamma) grad(theta_{t-1})
+        theta_t = theta_{t-1} - eta sign(m_t)
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -233,8 +232,8 @@ def _lion(
 ) -> Any:
     """Lion: the sign of one average steps, another, slower one is kept; weight decay is decoupled.
 
-        theta_{t+1} = (1 - eta weight_decay) theta_t - eta sign(beta1 m_{t-1} + (1 - beta1) grad(theta_t))
-        m_t = beta2 m_{t-1} + (1 - beta2) grad(theta_t)
+        theta_t = (1 - eta weight_decay) theta_{t-1} - eta sign(beta1 m_{t-1} + (1 - beta1) grad(theta_{t-1}))
+        m_t = beta2 m_{t-1} + (1 - beta2) grad(theta_{t-1})
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -251,8 +250,8 @@ def _lion(
 def _normalized_momentum(theta: Any, m: Any, grad: Any, *, eta: Any, gamma: Any) -> Any:
     """Momentum that gives the direction only: every step has length eta, none is taken where m is 0.
 
-        m_t = gamma m_{t-1} + (1 - gamma) grad(theta_t)
-        theta_{t+1} = theta_t - eta m_t / ‖m_t‖
+        m_t = gamma m_{t-1} + (1 - gamma) grad(theta_{t-1})
+        theta_t = theta_{t-1} - eta m_t / ‖m_t‖
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -272,9 +271,9 @@ def _adam(
 ) -> Any:  # fmt: skip
     """Adam: averaged gradient over averaged square, both with bias correction.
 
-        m_t = beta1 m_{t-1} + (1 - beta1) grad(theta_t)
-        s_t = beta2 s_{t-1} + (1 - beta2) grad(theta_t)²
-        theta_{t+1} = theta_t - eta (m_t / (1 - beta1^t)) / (sqrt(s_t / (1 - beta2^t)) + eps)
+        m_t = beta1 m_{t-1} + (1 - beta1) grad(theta_{t-1})
+        s_t = beta2 s_{t-1} + (1 - beta2) grad(theta_{t-1})²
+        theta_t = theta_{t-1} - eta (m_t / (1 - beta1^t)) / (sqrt(s_t / (1 - beta2^t)) + eps)
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -289,6 +288,8 @@ def _adam(
     return theta - eta * (m / (1 - beta1**t)) / (np.sqrt(s / (1 - beta2**t)) + eps), m, s
 
 
+gradient_restart: Final = Rule(_gradient_restart, name="gradient_restart")
+fixed_restart: Final = Rule(_fixed_restart, name="fixed_restart")
 signum: Final = Rule(_signum, name="signum")
 lion: Final = Rule(_lion, name="lion")
 normalized_momentum: Final = Rule(_normalized_momentum, name="normalized_momentum")

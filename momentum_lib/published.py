@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
+
+from momentum_lib.collection import Execution
 
 __all__ = ["Published", "check", "entries", "value"]
 
@@ -91,7 +92,7 @@ def value(id: str) -> Value:
 def check(id: str, here: float | Iterable[float]) -> None:
     """Assert that a number of ours agrees with the published one, and record both.
 
-    The record is one JSON line in the file named by ``$MOMENTUM_RECORDS``, if that is set.
+    The record is one JSON line in the file `records` of the execution, if there is one.
 
     Parameters
     ----------
@@ -123,14 +124,18 @@ def check(id: str, here: float | Iterable[float]) -> None:
         )
     differences = [abs(a - b) for a, b in zip(ours, theirs, strict=True)]
     good = all(difference <= entry.tolerance for difference in differences)  # a nan is not good
-    _record(
-        id=id,
-        published=theirs if len(theirs) > 1 else theirs[0],
-        here=ours if len(ours) > 1 else ours[0],
-        tolerance=entry.tolerance,
-        verdict="agrees" if good else "differs",
-        notebook=os.environ.get("MOMENTUM_NOTEBOOK", ""),
-    )
+    execution = Execution.here()
+    if execution.records:
+        record = {
+            "id": id,
+            "published": theirs if len(theirs) > 1 else theirs[0],
+            "here": ours if len(ours) > 1 else ours[0],
+            "tolerance": entry.tolerance,
+            "verdict": "agrees" if good else "differs",
+            "notebook": execution.notebook,
+        }
+        with open(execution.records, "a", encoding="utf-8") as records:
+            records.write(json.dumps(record) + "\n")
     if not good:
         off = max(differences)
         raise AssertionError(
@@ -167,10 +172,3 @@ def _numbers(values: Any) -> list[float]:
 def _show(numbers: list[float]) -> str:
     shown = ", ".join(f"{number:.10g}" for number in numbers)
     return f"({shown})" if len(numbers) > 1 else shown
-
-
-def _record(**fields: Any) -> None:
-    file = os.environ.get("MOMENTUM_RECORDS")
-    if file:
-        with open(file, "a", encoding="utf-8") as records:
-            records.write(json.dumps(fields) + "\n")

@@ -4,7 +4,8 @@ This is the only place where an update is typed. The steps use arithmetic only, 
 on NumPy grids, JAX and torch arrays, SymPy symbols and PEPit points, and everything else about a
 rule is computed from it. Imports `definition` only.
 
-Each docstring is a card. Units are those of theta or of the gradient; "look-ahead" is where
+Each docstring is a card. Its t counts the steps, t = 1, 2, ...: (theta_t, v_t) is the state after t steps,
+and step t reads the state t - 1. Units are those of theta or of the gradient; "look-ahead" is where
 Nesterov reads the gradient; v_i stands for v1, v2, ... where a family has a variable number of slots.
 """
 
@@ -39,7 +40,7 @@ __all__ = [
 def gradient_descent(theta, grad, *, eta):
     """Gradient descent: step against the gradient, remember nothing.
 
-        theta_{t+1} = theta_t - eta grad(theta_t)
+        theta_t = theta_{t-1} - eta grad(theta_{t-1})
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -55,8 +56,8 @@ def gradient_descent(theta, grad, *, eta):
 def heavy_ball(theta, v, grad, *, eta, gamma):
     """Heavy ball, classical momentum: a velocity collects the gradients, theta moves by minus the velocity.
 
-        v_t = gamma v_{t-1} + eta grad(theta_t)
-        theta_{t+1} = theta_t - v_t
+        v_t = gamma v_{t-1} + eta grad(theta_{t-1})
+        theta_t = theta_{t-1} - v_t
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -73,8 +74,8 @@ def heavy_ball(theta, v, grad, *, eta, gamma):
 def nesterov(theta, v, grad, *, eta, gamma):
     """Nesterov's accelerated gradient: the gradient is read where the velocity is about to lead.
 
-        v_t = gamma v_{t-1} + eta grad(theta_t - gamma v_{t-1})
-        theta_{t+1} = theta_t - v_t
+        v_t = gamma v_{t-1} + eta grad(theta_{t-1} - gamma v_{t-1})
+        theta_t = theta_{t-1} - v_t
 
     Gradient read at: theta - gamma*v
     Reports: theta, not the look-ahead
@@ -91,7 +92,7 @@ def nesterov(theta, v, grad, *, eta, gamma):
 def polyak_two_step(theta, theta_prev, grad, *, eta, gamma):
     """Polyak's two-step form: the last displacement takes the place of the velocity.
 
-        theta_{t+1} = theta_t - eta grad(theta_t) + gamma (theta_t - theta_{t-1})
+        theta_t = theta_{t-1} - eta grad(theta_{t-1}) + gamma (theta_{t-1} - theta_{t-2})
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -108,8 +109,8 @@ def polyak_two_step(theta, theta_prev, grad, *, eta, gamma):
 def ema(theta, m, grad, *, eta, gamma):
     """Momentum as an exponential moving average of gradients.
 
-        m_t = gamma m_{t-1} + (1 - gamma) grad(theta_t)
-        theta_{t+1} = theta_t - eta m_t
+        m_t = gamma m_{t-1} + (1 - gamma) grad(theta_{t-1})
+        theta_t = theta_{t-1} - eta m_t
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -126,8 +127,8 @@ def ema(theta, m, grad, *, eta, gamma):
 def bias_corrected(theta, v, grad, *, eta, gamma, t):
     """Heavy ball with Adam's bias correction in the step only; the velocity itself stays uncorrected.
 
-        v_t = gamma v_{t-1} + eta grad(theta_t)
-        theta_{t+1} = theta_t - v_t / (1 - gamma^t)
+        v_t = gamma v_{t-1} + eta grad(theta_{t-1})
+        theta_t = theta_{t-1} - v_t / (1 - gamma^t)
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -145,8 +146,8 @@ def bias_corrected(theta, v, grad, *, eta, gamma, t):
 def torch_sgd(theta, b, grad, *, eta, gamma, dampening=0, weight_decay=0):
     """PyTorch's SGD: the buffer collects gradients, the learning rate comes outside.
 
-        b_t = gamma b_{t-1} + (1 - dampening) (grad(theta_t) + weight_decay theta_t)
-        theta_{t+1} = theta_t - eta b_t
+        b_t = gamma b_{t-1} + (1 - dampening) (grad(theta_{t-1}) + weight_decay theta_{t-1})
+        theta_t = theta_{t-1} - eta b_t
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -171,8 +172,8 @@ def torch_sgd_first(theta, b, grad, *, eta, gamma, dampening, weight_decay):
 def torch_nesterov(theta, b, grad, *, eta, gamma, weight_decay=0):
     """PyTorch's SGD with nesterov=True: theta here is the look-ahead point.
 
-        b_t = gamma b_{t-1} + grad(theta_t) + weight_decay theta_t
-        theta_{t+1} = theta_t - eta (grad(theta_t) + weight_decay theta_t + gamma b_t)
+        b_t = gamma b_{t-1} + grad(theta_{t-1}) + weight_decay theta_{t-1}
+        theta_t = theta_{t-1} - eta (grad(theta_{t-1}) + weight_decay theta_{t-1} + gamma b_t)
 
     Gradient read at: theta
     Reports: theta, which is Nesterov's look-ahead point
@@ -190,8 +191,8 @@ def torch_nesterov(theta, b, grad, *, eta, gamma, weight_decay=0):
 def keras_sgd(theta, u, grad, *, eta, gamma, weight_decay=0):
     """Keras's SGD: the velocity points downhill, weight decay is decoupled from it.
 
-        u_t = gamma u_{t-1} - eta grad(theta_t)
-        theta_{t+1} = (1 - eta weight_decay) theta_t + u_t
+        u_t = gamma u_{t-1} - eta grad(theta_{t-1})
+        theta_t = (1 - eta weight_decay) theta_{t-1} + u_t
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -208,8 +209,8 @@ def keras_sgd(theta, u, grad, *, eta, gamma, weight_decay=0):
 def keras_nesterov(theta, u, grad, *, eta, gamma, weight_decay=0):
     """Keras's SGD with nesterov=True: theta here is the look-ahead point.
 
-        u_t = gamma u_{t-1} - eta grad(theta_t)
-        theta_{t+1} = (1 - eta weight_decay) theta_t + gamma u_t - eta grad(theta_t)
+        u_t = gamma u_{t-1} - eta grad(theta_{t-1})
+        theta_t = (1 - eta weight_decay) theta_{t-1} + gamma u_t - eta grad(theta_{t-1})
 
     Gradient read at: theta
     Reports: theta, which is Nesterov's look-ahead point
@@ -230,8 +231,8 @@ def keras_nesterov(theta, u, grad, *, eta, gamma, weight_decay=0):
 def qhm(theta, m, grad, *, alpha, beta, nu):
     """Quasi-hyperbolic momentum: an average of the plain step and the averaged one.
 
-        m_t = beta m_{t-1} + (1 - beta) grad(theta_t)
-        theta_{t+1} = theta_t - alpha ((1 - nu) grad(theta_t) + nu m_t)
+        m_t = beta m_{t-1} + (1 - beta) grad(theta_{t-1})
+        theta_t = theta_{t-1} - alpha ((1 - nu) grad(theta_{t-1}) + nu m_t)
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -273,8 +274,8 @@ def aggregated(gammas):
     def step(theta, *velocities_and_grad, eta):
         """Aggregated momentum: several velocities of different memory, theta moves by minus their mean.
 
-            v_{i,t} = gamma_i v_{i,t-1} + eta grad(theta_t),  i = 1, ..., K
-            theta_{t+1} = theta_t - (v_{1,t} + ... + v_{K,t}) / K
+            v_{i,t} = gamma_i v_{i,t-1} + eta grad(theta_{t-1}),  i = 1, ..., K
+            theta_t = theta_{t-1} - (v_{1,t} + ... + v_{K,t}) / K
 
         Gradient read at: theta
         Reports: theta, where the gradient is read
@@ -290,7 +291,7 @@ def aggregated(gammas):
         return theta - sum(velocities[1:], start=velocities[0]) / len(gammas), *velocities
 
     slots = ("theta", *(f"v{i + 1}" for i in range(len(gammas))))
-    return Rule(step, slots=slots, hyper=("eta",), name="aggregated", text=f"aggregated({gammas})")
+    return Rule(step, slots=slots, hyper=("eta",), name="aggregated", made_by=(aggregated, (gammas,)))
 
 
 RULES["aggregated"] = aggregated(1 - 10**-i for i in range(3))
@@ -300,8 +301,8 @@ RULES["aggregated"] = aggregated(1 - 10**-i for i in range(3))
 def triple_momentum(theta, xi, xi_prev, grad, *, alpha, beta, gamma, delta):
     """Triple momentum: a sequence xi moves, the gradient is read at a second point, a third is reported.
 
-        xi_{t+1} = (1 + beta) xi_t - beta xi_{t-1} - alpha grad((1 + gamma) xi_t - gamma xi_{t-1})
-        theta_{t+1} = (1 + delta) xi_{t+1} - delta xi_t
+        xi_t = (1 + beta) xi_{t-1} - beta xi_{t-2} - alpha grad((1 + gamma) xi_{t-1} - gamma xi_{t-2})
+        theta_t = (1 + delta) xi_t - delta xi_{t-1}
 
     Gradient read at: (1 + gamma)*xi - gamma*xi_prev
     Reports: theta, an output that nothing reads back
@@ -318,7 +319,8 @@ def triple_momentum(theta, xi, xi_prev, grad, *, alpha, beta, gamma, delta):
 def robust_momentum(theta, theta_prev, grad, *, alpha, beta, gamma):
     """Robust momentum: heavy ball whose look-ahead has a length of its own.
 
-        theta_{t+1} = theta_t + beta d_t - alpha grad(theta_t + gamma d_t),  d_t = theta_t - theta_{t-1}
+        theta_t = theta_{t-1} + beta d_t - alpha grad(theta_{t-1} + gamma d_t)
+        d_t = theta_{t-1} - theta_{t-2}
 
     Gradient read at: theta + gamma*(theta - theta_prev)
     Reports: theta, the state
@@ -337,8 +339,8 @@ def robust_momentum(theta, theta_prev, grad, *, alpha, beta, gamma):
 def accsgd(theta, w, grad, *, delta, kappa, xi):
     """Accelerated SGD: a short step of length delta, averaged with the sum of long ones.
 
-        w_{t+1} = a w_t + (1 - a) (theta_t - (kappa delta / c) grad(theta_t))
-        theta_{t+1} = (c (theta_t - delta grad(theta_t)) + (1 - a) w_{t+1}) / (c + 1 - a)
+        w_t = a w_{t-1} + (1 - a) (theta_{t-1} - (kappa delta / c) grad(theta_{t-1}))
+        theta_t = (c (theta_{t-1} - delta grad(theta_{t-1})) + (1 - a) w_t) / (c + 1 - a)
         with c = 7/10 and a = 1 - c^2 xi / kappa
 
     Gradient read at: theta
@@ -358,8 +360,8 @@ def accsgd(theta, w, grad, *, delta, kappa, xi):
 def mass(theta, u, grad, *, eta1, eta2, gamma):
     """Momentum-added stochastic solver: Nesterov with a second step that compensates part of the first.
 
-        theta_{t+1} = u_t - eta1 grad(u_t)
-        u_{t+1} = (1 + gamma) theta_{t+1} - gamma theta_t + eta2 grad(u_t)
+        theta_t = u_{t-1} - eta1 grad(u_{t-1})
+        u_t = (1 + gamma) theta_t - gamma theta_{t-1} + eta2 grad(u_{t-1})
 
     Gradient read at: u
     Reports: theta, which is w of the paper
@@ -377,8 +379,8 @@ def mass(theta, u, grad, *, eta1, eta2, gamma):
 def primal_average(theta, z, grad, *, eta, c):
     """Primal averaging: z takes plain steps, theta is their running average.
 
-        z_{t+1} = z_t - eta grad(theta_t)
-        theta_{t+1} = (1 - c) theta_t + c z_{t+1}
+        z_t = z_{t-1} - eta grad(theta_{t-1})
+        theta_t = (1 - c) theta_{t-1} + c z_t
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
@@ -396,7 +398,7 @@ def primal_average(theta, z, grad, *, eta, c):
 def chebyshev(theta, theta_prev, grad, *, mu, L, t):
     """Chebyshev semi-iteration: the momentum of each step is the best there is for that step count.
 
-        theta_{t+1} = theta_{t-1} + omega_t (theta_t - 2/(L + mu) grad(theta_t) - theta_{t-1})
+        theta_t = theta_{t-2} + omega_t (theta_{t-1} - 2/(L + mu) grad(theta_{t-1}) - theta_{t-2})
         omega_t = (1 + q) (1 + q^(t-1)) / (1 + q^t),  q = ((sqrt(L) - sqrt(mu)) / (sqrt(L) + sqrt(mu)))^2
 
     Gradient read at: theta
@@ -423,16 +425,16 @@ def chebyshev_first(theta, theta_prev, grad, *, mu, L, t):
 def ogm(theta, y, grad, *, alpha, beta, gamma):
     """Optimized gradient method: Nesterov's momentum and a second one along the step just taken.
 
-        y_{t+1} = theta_t - alpha grad(theta_t)
-        theta_{t+1} = y_{t+1} + beta (y_{t+1} - y_t) + gamma (y_{t+1} - theta_t)
+        y_t = theta_{t-1} - alpha grad(theta_{t-1})
+        theta_t = y_t + beta (y_t - y_{t-1}) + gamma (y_t - theta_{t-1})
 
     Gradient read at: theta
     Reports: theta, where the gradient is read
     Units: theta [theta], y [theta]
     Start: y = theta
     Not to be confused with: torch_nesterov, its gamma = 0
-    Source: Drori and Teboulle 2014; in this form Kim and Fessler 2016, with beta = (s_t - 1)/s_{t+1} and
-        gamma = s_t/s_{t+1} for their sequence s
+    Source: Drori and Teboulle 2014; in this form Kim and Fessler 2016, with beta = (s_{t-1} - 1)/s_t and
+        gamma = s_{t-1}/s_t for their sequence s, s_0 = 1
     """
     new = theta - alpha * grad(theta)
     return new + beta * (new - y) + gamma * (new - theta), new
@@ -442,9 +444,9 @@ def ogm(theta, y, grad, *, alpha, beta, gamma):
 def item(theta, x, grad, *, eta, q, beta, delta):
     """Information-theoretic exact method: steps of scheduled length, mixed with the last short step.
 
-        y_t = (1 - beta) theta_t + beta x_t
-        x_{t+1} = y_t - eta grad(y_t)
-        theta_{t+1} = (1 - q delta) theta_t + q delta y_t - eta delta grad(y_t)
+        y_t = (1 - beta) theta_{t-1} + beta x_{t-1}
+        x_t = y_t - eta grad(y_t)
+        theta_t = (1 - q delta) theta_{t-1} + q delta y_t - eta delta grad(y_t)
 
     Gradient read at: (1 - beta)*theta + beta*x
     Reports: theta, which is z of the paper
@@ -463,8 +465,8 @@ def item(theta, x, grad, *, eta, q, beta, delta):
 def pid(theta, e, d, grad, *, k_p, k_i, k_d, beta):
     """PID control of the gradient: proportional, integral and smoothed derivative parts.
 
-        d_t = beta d_{t-1} + (1 - beta) (e_t - e_{t-1}),  e_t = grad(theta_t)
-        theta_{t+1} = theta_t - k_p (e_t - e_{t-1}) - k_i e_t - k_d (d_t - d_{t-1})
+        d_t = beta d_{t-1} + (1 - beta) (e_t - e_{t-1}),  e_t = grad(theta_{t-1})
+        theta_t = theta_{t-1} - k_p (e_t - e_{t-1}) - k_i e_t - k_d (d_t - d_{t-1})
 
     Gradient read at: theta
     Reports: theta, where the gradient is read

@@ -11,11 +11,12 @@ import copy
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Number
 from typing import Any
 
 import numpy as np
 
-from momentum_lib.clock import Clock, count_of, refuse_frozen
+from momentum_lib.clock import Clock, count_of, numbers, refuse_frozen
 from momentum_lib.definition import Rule, RuleError, is_schedule
 
 __all__ = ["Run", "run"]
@@ -79,7 +80,7 @@ class Run:
         >>> half.resume(1).theta
         array([ 1.  ,  0.5 ,  0.  , -0.25])
         """
-        return _carry_on(self, count_of("steps", steps))
+        return _carry_on(self, count_of("steps", steps), copy.deepcopy(self._on.rng))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,8 @@ def run(
     t0 : int
         Steps made before this run; the next one is t0 + 1.
     rng : numpy Generator or seed, optional
-        Handed to stochastic oracles.
+        Handed to stochastic oracles. A run of one that begins at t0 > 0 takes no seed, which would draw
+        again what the steps before it drew.
     every : int
         Record each `every`-th step.
     record : iterable of str, optional
@@ -154,15 +156,20 @@ def run(
         raise ValueError(f"grad must be a function of theta, got {type(grad).__name__}; pass problem.grad.")
     steps, every, t0 = count_of("steps", steps), count_of("every", every, 1), count_of("t0", t0)
     grid = Clock(rule).shape
+    if not isinstance(start, Mapping | None):
+        raise ValueError(f"start is a {type(start).__name__}; give a mapping of slots, as Run.state is.")
     state, point = _start(rule, theta0, dict(start or {}), grid)
     keep = _names_to_record(rule, record)
     _tell_unusual(rule)
-    seeded = rng is not None and not isinstance(rng, np.random.Generator)
-    if seeded and t0:
+    if t0 and hasattr(grad, "at_step") and not isinstance(rng, np.random.Generator | None):
         raise ValueError(
             f"a run that goes on at t0={t0} takes the Generator of the run before, not the seed {rng!r}; "
             "keep the generator, or use Run.resume."
         )
+    try:
+        rng = None if rng is None else np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise ValueError(f"rng is {rng!r}; give a numpy Generator or a seed, a whole number.") from None
     shape = state[0].shape
     going = _Going(
         grad=grad,
@@ -170,7 +177,7 @@ def run(
         t0=t0,
         done=0,
         every=every,
-        rng=None if rng is None else np.random.default_rng(rng),
+        rng=None,
         dates=np.full(grid, np.inf),
         warned=frozenset(),
     )
@@ -183,10 +190,10 @@ def run(
         state=dict(zip(rule.slots, state, strict=True)),
         _on=going,
     )
-    return _carry_on(empty, steps)
+    return _carry_on(empty, steps, rng)
 
 
-def _carry_on(before: Run, steps: int) -> Run:
+def _carry_on(before: Run, steps: int, rng: np.random.Generator | None) -> Run:
     """`steps` more steps of a run, with all that it recorded before."""
     rule, on = before.rule, before._on
     state = list(before.state.values())
@@ -198,13 +205,15 @@ def _carry_on(before: Run, steps: int) -> Run:
     warned = set(on.warned)
     clock = Clock(rule, lambda name, value: _letter(name, value, wide, len(on.point)))
     end = on.done + steps
-    every, rows, reads = on.every, end // on.every + 1, len(range(0, end, on.every))
+    every, rows, reads = on.every, end // on.every + 1, -(-end // on.every)
     reading = before.queries is not None
-    _refuse_too_large(rows * sum(before.state[n].nbytes for n in before.slots) + reading * reads * state[0].nbytes)
+    _refuse_too_large(
+        rows * sum(before.state[n].nbytes for n in before.slots) + reading * reads * state[0].nbytes
+    )
     slots = {n: _grown(values, rows) for n, values in before.slots.items()}
     queries = None if before.queries is None or not len(before.queries) else _grown(before.queries, reads)
     axes = tuple(range(len(grid), len(shape)))
-    dates, rng = on.dates, copy.deepcopy(on.rng) if on.done else on.rng
+    dates = on.dates
     at_step = getattr(on.grad, "at_step", None)
     # Where theta is a scalar, NumPy returns scalars: give them back their (empty) shape.
     asarray = np.asarray
@@ -232,13 +241,21 @@ def _carry_on(before: Run, steps: int) -> Run:
             if clock.schedules and not exact:
                 _tell_schedules(rule, clock, letters, t, warned)
             made = rule.apply(clock.body(t), state, ask, letters)
+            if done == 1:  # what a step returns, looked at once
+                made = tuple(map(_cast, (f"{n} of {rule.name}" for n in rule.slots), made, dtypes))
             state = [asarray(s, kind) for s, kind in zip(made, dtypes, strict=True)]
-            if done == 1:
+            if done == 1 or clock.varies:
                 _check_shapes(rule, state, shape)
             if reading and (done - 1) % every == 0 and asked:
+                read = (*(() if len(asked) == 1 else (len(asked),)), *shape)
                 if queries is None:
-                    queries = np.empty((reads, *(() if len(asked) == 1 else (len(asked),)), *shape), dtype)
+                    queries = np.empty((reads, *read), dtype)
                     queries[: (done - 1) // every] = np.nan
+                if queries.shape[1:] != read:
+                    raise RuleError(
+                        f"{rule.name} reads the gradient {len(asked)} times at step {t}, another number than "
+                        f"before; leave the queries out, record={rule.slots}."
+                    )
                 queries[(done - 1) // every, ...] = asked[0] if len(asked) == 1 else np.stack(asked)
             if done % every == 0:
                 for name, values in slots.items():
@@ -257,7 +274,8 @@ def _carry_on(before: Run, steps: int) -> Run:
         queries=queries if queries is not None or not reading else before.queries,
         diverged_at=dates if grid else (int(dates) if np.isfinite(dates) else None),
         state=dict(zip(rule.slots, state, strict=True)),
-        _on=replace(on, done=end, rng=rng, dates=dates, warned=frozenset(warned)),
+        # A copy: the generator is the caller's, who may go on drawing from it.
+        _on=replace(on, done=end, rng=copy.deepcopy(rng), dates=dates, warned=frozenset(warned)),
     )
 
 
@@ -269,21 +287,36 @@ def _gradient(oracle: Callable[[Any], Any], x: Array, dtype: Any) -> Array:
         if "read-only" not in str(error):
             raise
         raise ValueError(
-            "grad writes into the point it is given, which is the iterate itself; compute on a copy, x = 2 * x."
+            "grad writes into the point it is given, the iterate itself; compute on a copy, x = 2 * x."
         ) from error
-    if isinstance(answer, tuple):
-        raise RuleError(
-            f"grad returned {len(answer)} things, a value and a gradient perhaps; return the gradient alone."
-        )
     if hasattr(answer, "toarray"):
         raise RuleError("grad returned a sparse matrix; return an array, .toarray() of it.")
-    gradient = np.array(answer, dtype)  # a copy: the oracle may use its buffer again
+    try:
+        gradient = _cast("what grad returned", answer, dtype)
+    except RuleError:
+        if not isinstance(answer, tuple):
+            raise
+        gradient = np.empty(0)
     if gradient.shape != x.shape:
+        if isinstance(answer, tuple):
+            raise RuleError(
+                f"grad returned {len(answer)} things, a value and a gradient perhaps; return the gradient."
+            )
         raise RuleError(
             f"grad returned shape {gradient.shape} for theta of shape {x.shape}; return one "
             "derivative a coordinate, leading axes kept."
         )
     return gradient
+
+
+def _cast(name: str, value: Any, dtype: Any) -> Array:
+    """A copy in a type, refused where something would be lost on the way."""
+    if dtype.kind == "O":
+        return np.array(value, dtype)
+    array = value if type(value) is np.ndarray and value.dtype == dtype else numbers(name, value)
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        raise RuleError(f"{name} is complex and theta is not; start from a complex theta0, theta0 + 0j.")
+    return np.array(array, dtype)
 
 
 def _grown(values: Array, rows: int) -> Array:
@@ -309,7 +342,7 @@ def _start(
     first = rule.slots[0]
     if theta0 is None and first not in start:
         raise ValueError(f"theta0 is None, and start has no {first}; say where to start.")
-    theta = _point(start[first] if first in start else theta0)
+    theta = _point(start[first], first) if first in start else _point(theta0)
     if theta0 is not None:
         point = _point(theta0).shape
     else:  # start has every run of the grid
@@ -318,26 +351,26 @@ def _start(
     state = list(rule.init(theta))
     for name, value in start.items():
         if name != first:
-            wider = getattr(value, "dtype", None) if isinstance(value, np.ndarray | np.generic) else None
-            kind = theta.dtype if wider is None or theta.dtype == object else np.result_type(wider, theta.dtype)
+            kind = theta.dtype
+            if isinstance(value, np.ndarray | np.generic) and kind.kind != "O" and _is_floating(value.dtype):
+                wider = np.result_type(value.dtype, kind)
+                kind = kind if wider.kind == "c" else wider
             state[rule.slots.index(name)] = _spread(name, _point(value, name), theta.shape, kind)
     return [np.array(np.broadcast_to(s, theta.shape)) for s in state], point
 
 
 def _point(theta0: Any, name: str = "theta0") -> Array:
-    if isinstance(theta0, Mapping) or (isinstance(theta0, list | tuple) and any(np.ndim(x) for x in theta0)):
-        try:
-            theta = np.asarray(theta0)
-        except ValueError:
-            theta = np.asarray(None)
-        if theta.dtype == object:
-            raise ValueError(
-                f"{name} is a {type(theta0).__name__} of parts; ravel them into one array "
-                "(jax.flatten_util.ravel_pytree), or train with as_optax, which takes trees."
-            )
-    theta = np.asarray(theta0)
+    try:
+        theta = np.asarray(theta0)
+    except ValueError:  # rows of several lengths
+        theta = np.asarray(None)
     if theta.dtype == object:
-        return theta
+        if all(isinstance(x, Number) or hasattr(x, "free_symbols") for x in theta.flat):
+            return theta
+        raise ValueError(
+            f"{name} is a {type(theta0).__name__} and no array of numbers; ravel its parts into one "
+            "(jax.flatten_util.ravel_pytree), or train with as_optax, which takes trees."
+        )
     if not _is_floating(theta.dtype):
         if theta.dtype.kind not in "iub":
             raise ValueError(f"{name} must be numbers, got dtype {theta.dtype}.")
@@ -355,11 +388,12 @@ def _is_floating(dtype: Any) -> bool:
 
 def _spread(name: str, value: Array, shape: tuple[int, ...], dtype: Any) -> Array:
     try:
-        return np.array(np.broadcast_to(value, shape), dtype)
+        spread = np.broadcast_to(value, shape)
     except ValueError:
         raise ValueError(
             f"start of {name} has shape {value.shape}, which does not broadcast to theta's {shape}."
         ) from None
+    return _cast(f"start of {name}", spread, dtype)
 
 
 # --- letters ----------------------------------------------------------------------------------------
@@ -367,26 +401,24 @@ def _spread(name: str, value: Array, shape: tuple[int, ...], dtype: Any) -> Arra
 
 def _letter(name: str, value: Any, dtype: Any, axes: int) -> Any:
     """A letter in the type the rule computes in, lifted over theta's axes."""
-    array = np.asarray(value)
-    if dtype == object:
-        return value if array.ndim == 0 else array.reshape(array.shape + (1,) * axes)
-    if array.dtype == object:
-        try:
-            array = array.astype(complex if dtype.kind == "c" else float)
-        except (TypeError, ValueError):
-            raise RuleError(f"{name} is {value!r}, and a run needs numbers; set it with .at().") from None
-    if array.dtype.kind == "c" and dtype.kind != "c":
-        raise RuleError(f"{name} is complex and theta is not; start from a complex theta0, theta0 + 0j.")
-    if dtype.kind == "c" and array.dtype.kind != "c":
+    if isinstance(value, float) and dtype.kind == "f":  # the usual case, at every step
+        return dtype.type(value)
+    if dtype.kind == "c" and numbers(name, value).dtype.kind != "c":
         dtype = np.empty(0, dtype).real.dtype
-    return array.astype(dtype).reshape(array.shape + (1,) * axes)[()]
+    array = _cast(name, value, dtype)
+    return array.reshape(array.shape + (1,) * axes)[()]
 
 
 def _tell_unusual(rule: Rule) -> None:
     """A constant that no method means: a momentum outside [0, 1], a step against descent."""
-    for name in rule.setting:
-        value = rule.setting[name]
-        if not is_schedule(value) and (outside := _outside(rule, name, value)) is not None:
+    for name, value in rule.setting.items():
+        if is_schedule(value):
+            continue
+        try:
+            outside = _outside(rule, name, numbers(name, value))
+        except RuleError:  # symbols
+            continue
+        if outside is not None:
             warnings.warn(f"{name} is {outside:g}; the run goes on.", UserWarning, stacklevel=3)
 
 
@@ -397,22 +429,20 @@ def _tell_schedules(rule: Rule, clock: Clock, letters: Mapping[str, Any], t: int
             warnings.warn(
                 f"the schedule of {name} gives {outside:g} at step {t}; the run goes on.",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
 
 
 def _outside(rule: Rule, name: str, value: Any) -> Any:
     """The value of a letter that lies where it should not, if any does."""
-    try:
-        values = np.asarray(value, float)
-    except (TypeError, ValueError):  # complex numbers, symbols
+    if value.dtype.kind == "c":
         return None
-    inside = np.isfinite(values)
+    inside = np.isfinite(value)
     if (name,) == rule.momentum_letters:
-        inside = inside & (values >= 0) & (values <= 1)
+        inside = inside & (value >= 0) & (value <= 1)
     elif (name,) == rule.step_letters:
-        inside = inside & (values >= 0)
-    return None if inside.all() else values[~inside].flat[0]
+        inside = inside & (value >= 0)
+    return None if inside.all() else float(np.asarray(value)[~inside].flat[0])
 
 
 # --- checks -----------------------------------------------------------------------------------------
@@ -421,7 +451,7 @@ def _outside(rule: Rule, name: str, value: Any) -> Any:
 def _names_to_record(rule: Rule, record: Iterable[str] | None) -> set[str]:
     known = (*rule.slots, "queries")
     names = set(known if record is None else [record] if isinstance(record, str) else record)
-    for name in sorted(names):
+    for name in sorted(names, key=str):
         if name not in known:
             raise RuleError(f"{rule.name} cannot record {name!r}; it has {', '.join(known)}.")
     return names
@@ -430,8 +460,10 @@ def _names_to_record(rule: Rule, record: Iterable[str] | None) -> set[str]:
 def _refuse_too_large(nbytes: int) -> None:
     if nbytes < 2**28:  # asking the system costs more than a quarter of a GiB is worth
         return
-    import psutil
-
+    try:
+        import psutil
+    except ImportError:  # a browser's Python has none
+        return
     free = psutil.virtual_memory().available
     if nbytes > 0.8 * free:
         raise ValueError(

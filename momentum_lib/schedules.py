@@ -53,7 +53,9 @@ class Schedule:
         """Return the value at step t, or the array of values at an array of steps."""
         steps = np.asarray(t)
         if not (steps >= 1).all():
-            raise ValueError(f"{type(self).__name__} is asked for step {steps.min()}; the first step is t = 1.")
+            raise ValueError(
+                f"{type(self).__name__} is asked for step {steps.min()}; the first step is t = 1."
+            )
         value = self.law(steps)
         return value if np.ndim(value) else float(value)
 
@@ -131,7 +133,9 @@ class step_schedule(Schedule):  # noqa: N801
                 f"{len(values)} values and {len(boundaries)} boundaries; give one value more than boundaries."
             )
         if any(b <= a for a, b in zip((0, *boundaries), boundaries, strict=False)):
-            raise ValueError(f"boundaries are {list(boundaries)}; give increasing steps, the first at least 1.")
+            raise ValueError(
+                f"boundaries are {list(boundaries)}; give increasing steps, the first at least 1."
+            )
 
     def law(self, t: Any) -> Any:  # noqa: D102
         return np.asarray(self.values)[np.searchsorted(self.boundaries, t, side="left")]
@@ -230,8 +234,15 @@ class nesterov_sequence(Schedule):  # noqa: N801
     """
 
     def law(self, t: Any) -> Any:  # noqa: D102
-        table = _nesterov_t(1 << int(t.max()).bit_length())
+        if t.max(initial=1) > _TABLED:
+            raise ValueError(f"nesterov_sequence is a table up to step {_TABLED}, got {t.max():.3g}.")
+        t = t.astype(int)
+        table = _nesterov_t(1 << int(t.max(initial=1)).bit_length())
         return np.maximum(table[t - 1] - 1, 0) / table[t]
+
+
+#: The last step of `nesterov_sequence`; a longer table takes minutes, and the momentum is 1 to six digits.
+_TABLED = 10**7
 
 
 @functools.cache

@@ -9,15 +9,15 @@ from __future__ import annotations
 import itertools
 import math
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.definition import Rule
+from momentum_lib.clock import Clock, a_rule, count_of, refuse_frozen
+from momentum_lib.definition import Rule, is_schedule
 from momentum_lib.runner import Run, run
 
 if TYPE_CHECKING:
@@ -29,23 +29,14 @@ Measure = Callable[[Run], Any]
 
 #: A chunk has at most this many numbers in theta, which is where a step costs least each,
 #: and records at most this many bytes, unless `chunk` says otherwise.
-CHUNK_NUMBERS, CHUNK_BYTES = 2**14, 2**28
+CHUNK_NUMBERS: Final = 2**14
+CHUNK_BYTES: Final = 2**28
+#: Rows of a frame that are a slip and not a plan: they would take days and all memory.
+TOO_MANY: Final = 10**7
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One chunk: everything a worker needs."""
-
-    rule: Rule
-    grad: Callable[[Any], Any]
-    theta0: npt.NDArray[Any]
-    steps: int
-    hyper: dict[str, Any]
-    points: int
-    rng: tuple[int, ...] | None
-    every: int
-    record: tuple[str, ...]
-    measures: dict[str, Measure]
+#: One chunk, everything a worker needs: rule, start, measures, seed and what else `run` takes.
+_Task = tuple[Rule, npt.NDArray[Any], dict[str, Measure], tuple[int, int] | None, dict[str, Any]]
 
 
 def sweep(
@@ -62,23 +53,25 @@ def sweep(
     every: int = 1,
     record: Iterable[str] | None = None,
     chunk: int | None = None,
-    **hyper: Any,
 ) -> pd.DataFrame:
     """Run `rule` on every point of a grid and measure each run.
 
     Parameters
     ----------
     rule : Rule
+        The letters that are set stay as they are; the grid has the others.
     problem : Problem or oracle
         ``problem.grad`` is descended, or `problem` itself if it is callable.
     steps : int
-    grid : mapping of hyper-parameter to values
+    grid : mapping of letter to values
         The product of all values is swept. Values are numbers or schedules.
     measure : function, or mapping of name to function
         From the `Run` of n grid points to n numbers. ``run.theta`` is (rows, n, *theta0.shape) there,
         so reduce over the first and the last axes: ``lambda run: np.abs(run.theta[-1]).max(axis=-1)``.
     executor : concurrent.futures.Executor, optional
-        Carries the chunks; without one they run here, one after the other.
+        Carries the chunks; without one they run here, one after the other. Where JAX has run, a default
+        ``ProcessPoolExecutor()`` may hang on Linux, since a forked process has JAX's locks and not its
+        threads: pass ``mp_context=multiprocessing.get_context("spawn")``.
     progress : bool
         Show a bar (on stderr, if tqdm is installed).
     theta0 : array_like, optional
@@ -91,86 +84,69 @@ def sweep(
         As in `run`, but by default theta alone; a measure of ``run.slots["v"]`` asks for it here.
     chunk : int, optional
         Grid points a run; by default as many as make 16384 numbers and record 256 MiB. Smaller chunks
-        spread a small grid over an executor. Under a stochastic oracle it decides which draw a point gets.
-    **hyper
-        Hyper-parameters that stay fixed.
+        spread a small grid over an executor. Every chunk of a seed has a random stream of its own, so
+        under a stochastic oracle `chunk` decides which draw a point gets.
 
     Returns
     -------
     DataFrame
-        One row a grid point and measure: a column a swept hyper-parameter, ``seed`` if there are seeds,
+        One row a grid point and measure: a column a swept letter, ``seed`` if there are seeds,
         ``measure``, ``value``, and ``diverged_at``, the first step that was not finite (inf if all were).
 
     Raises
     ------
     RuleError
-        Unknown or missing hyper-parameter.
+        An unknown or open letter.
     ValueError
-        An empty grid, a grid or chunk that does not fit in memory, a measure of the wrong shape, no start.
+        An empty grid, one too large, a letter that is in the grid and set, a measure of the wrong shape,
+        no start, counts that are not whole.
 
     Examples
     --------
     >>> from momentum_lib import Quadratic, heavy_ball
-    >>> frame = sweep(heavy_ball, Quadratic([1.0]), 20, {"eta": [0.5, 5.0], "gamma": [0.5]},
+    >>> frame = sweep(heavy_ball.at(gamma=0.5), Quadratic([1.0]), 20, {"eta": [0.5, 5.0]},
     ...               lambda run: np.abs(run.theta[-1, :, 0]) < 1e-2, progress=False)
-    >>> frame[["eta", "gamma", "value"]].to_numpy().tolist()
-    [[0.5, 0.5, 1.0], [5.0, 0.5, 0.0]]
+    >>> frame[["eta", "value"]].to_numpy().tolist()
+    [[0.5, 1.0], [5.0, 0.0]]
     """
     import pandas as pd
 
-    measures = _measures(measure)
-    axes = _axes(grid)
-    both = [name for name in axes if name in hyper]
-    if both:
-        raise ValueError(f"{both[0]} is in the grid and fixed; give it once.")
-    for name, value in hyper.items():
-        if np.ndim(value):
-            raise ValueError(f"{name} is fixed and has shape {np.shape(value)}; put its values in the grid.")
-    supplied = {"t": 1} if "t" in rule.hyper else {}
-    rule.bind({**{name: values[0] for name, values in axes.items()}, **hyper, **supplied})
+    rule, measures, axes = a_rule(rule), _measures(measure), _axes(grid)
+    for name, value in rule.setting.items():
+        if name in axes and name in rule._set:
+            raise ValueError(f"{name} is in the grid and set in {rule}; give it once.")
+        if name not in axes and np.ndim(value):
+            raise ValueError(f"{name} is set and has shape {np.shape(value)}; put its values in the grid.")
+    refuse_frozen(rule.at(**{name: values[0] for name, values in axes.items()}))
     start = _start(problem, theta0)
-    several = None if seeds is None else list(seeds)
-    if several == []:
+    streams = [None] if seeds is None else list(seeds)
+    if not streams:
         raise ValueError("seeds is empty; give at least one, or leave it out.")
-    points = math.prod(len(values) for values in axes.values())
-    repeats = 1 if several is None else len(several)
-    _refuse_too_large(
-        points * repeats * len(measures) * (len(axes) + 3) * 8,
-        f"the frame of {points} grid points",
-        "sweep parts of the grid one at a time and keep what you need of each",
-    )
+    steps, every = count_of("steps", steps), count_of("every", every, 1)
+    rows = math.prod(map(len, axes.values())) * len(measures) * len(streams)
+    if rows > TOO_MANY:
+        raise ValueError(f"the frame has {rows} rows; sweep parts of the grid one at a time.")
     recorded = rule.slots[:1] if record is None else tuple(record)
-    size = (int(steps) // max(int(every), 1) + 1) * max(len(recorded), 1) * max(start.nbytes, 8)
     if chunk is None:
+        size = (steps // every + 1) * max(len(recorded), 1) * max(start.nbytes, 8)
         chunk = max(1, min(CHUNK_NUMBERS // max(start.size, 1), CHUNK_BYTES // size))
-    elif chunk < 1:
-        raise ValueError(f"chunk is {chunk}; give the number of grid points of one run, at least 1.")
-    fits = "pass a smaller chunk= (it is cut by itself if you leave it out)"
-    _refuse_too_large(min(chunk, points) * size, f"the recording of {min(chunk, points)} grid points", fits)
-
-    tasks = [
-        _Task(
-            rule=rule,
-            grad=problem if callable(problem) else problem.grad,
-            theta0=start,
-            steps=steps,
-            hyper={**hyper, **part},
-            points=length,
-            rng=None if seed is None else (seed, number),
-            every=every,
-            record=recorded,
-            measures=measures,
-        )
-        for seed in ([None] if several is None else several)
-        for number, (length, part) in enumerate(_chunks(axes, chunk))
+    points = list(itertools.product(*axes.values()))
+    chunks = list(_chunks(list(axes), points, count_of("chunk", chunk, 1)))
+    grad = problem if callable(problem) else problem.grad
+    options = {"grad": grad, "steps": steps, "every": every, "record": recorded}
+    tasks: list[_Task] = [
+        (rule.at(**letters), start, measures, None if seed is None else (seed, number), options)
+        for seed in streams
+        for number, letters in enumerate(chunks)
     ]
-    done = _carried(tasks, executor, progress, points * repeats)
+    done = _carried(tasks, executor, len(points) * len(streams) if progress else None)
     values, diverged = (np.concatenate(parts) for parts in zip(*done, strict=True))
-    columns = _columns(axes, len(measures), repeats)
-    if several is not None:
-        columns["seed"] = np.repeat(several, points * len(measures))
-    columns["measure"] = np.tile(np.array(list(measures), dtype=object), points * repeats)
-    return pd.DataFrame({**columns, "value": values.ravel(), "diverged_at": diverged.repeat(len(measures))})
+    frame = pd.DataFrame(points * len(streams), columns=list(axes))
+    if seeds is not None:
+        frame["seed"] = [seed for seed in streams for _ in points]
+    frame = frame.loc[frame.index.repeat(len(measures))].reset_index(drop=True)
+    frame["measure"] = list(measures) * (rows // len(measures))
+    return frame.assign(value=values.ravel(), diverged_at=diverged.repeat(len(measures)))
 
 
 def _measures(measure: Measure | Mapping[str, Measure]) -> dict[str, Measure]:
@@ -187,15 +163,13 @@ def _measures(measure: Measure | Mapping[str, Measure]) -> dict[str, Measure]:
 def _axes(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Each axis as a list of numbers and schedules."""
     if not grid:
-        raise ValueError("the grid is empty; give at least one hyper-parameter and its values.")
-    axes = {}
-    for name, values in grid.items():
-        axis = [values] if np.ndim(values) == 0 else list(values)
+        raise ValueError("the grid is empty; give at least one letter and its values.")
+    axes = {name: [values] if np.ndim(values) == 0 else list(values) for name, values in grid.items()}
+    for name, axis in axes.items():
         if not axis:
             raise ValueError(f"the grid has no value of {name}; give at least one.")
-        if np.ndim([value for value in axis if not callable(value)]) > 1:
-            raise ValueError(f"the values of {name} have shape {np.shape(values)}; give a list of numbers.")
-        axes[name] = axis
+        if any(np.ndim(value) for value in axis):
+            raise ValueError(f"the values of {name} have shape {np.shape(axis)}; give a list of numbers.")
     return axes
 
 
@@ -210,42 +184,27 @@ def _start(problem: Any, theta0: npt.ArrayLike | None) -> npt.NDArray[Any]:
     return np.asarray(inner.minimizer) + 1.0
 
 
-def _refuse_too_large(nbytes: float, what: str, remedy: str) -> None:
-    import psutil
-
-    free = psutil.virtual_memory().available
-    if nbytes > 0.8 * free:
-        raise ValueError(
-            f"{what} takes {nbytes / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free; {remedy}."
-        )
-
-
-def _chunks(axes: Mapping[str, Sequence[Any]], chunk: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Cut the product of the axes, in its order, into runs that broadcast.
+def _chunks(names: list[str], points: list[tuple[Any, ...]], chunk: int) -> Iterable[dict[str, Any]]:
+    """Cut the points, in their order, into runs that broadcast: the letters of each.
 
     A schedule is a function and cannot be stacked: the points of one run share their schedules.
     """
-    scheduled = [i for i, axis in enumerate(axes.values()) if any(callable(value) for value in axis)]
-    if all(callable(value) for axis in axes.values() for value in axis):
-        chunk = 1  # nothing to broadcast over
-    group: list[tuple[Any, ...]] = []
 
-    def cut() -> tuple[int, dict[str, Any]]:
-        by_name = zip(axes, zip(*group, strict=True), strict=True)
-        part = {name: values[0] if callable(values[0]) else np.array(values) for name, values in by_name}
-        return len(group), part
+    def schedules(point: tuple[Any, ...]) -> list[int | None]:
+        return [id(value) if is_schedule(value) else None for value in point]
 
-    for point in itertools.product(*axes.values()):
-        if group and (len(group) == chunk or any(point[i] is not group[0][i] for i in scheduled)):
-            yield cut()
-            group = []
-        group.append(point)
-    yield cut()
+    for shared, group in itertools.groupby(points, schedules):
+        same = list(group)
+        step = chunk if None in shared else 1  # nothing to broadcast over
+        for low in range(0, len(same), step):
+            columns = zip(names, zip(*same[low : low + step], strict=True), strict=True)
+            yield {name: some[0] if is_schedule(some[0]) else np.array(some) for name, some in columns}
 
 
 def _carried(
-    tasks: list[_Task], executor: Executor | None, progress: bool, total: int
+    tasks: list[_Task], executor: Executor | None, total: int | None
 ) -> list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """What every task measured; a bar of `total` points is shown where it is given."""
     if isinstance(executor, ProcessPoolExecutor):
         try:
             pickle.dumps(tasks[0])
@@ -254,14 +213,13 @@ def _carried(
                 f"this sweep cannot be sent to another process ({error}); define rule, measure and schedules "
                 "at the top of a module, or use a ThreadPoolExecutor."
             ) from error
-    results = map(_measured, tasks) if executor is None else executor.map(_measured, tasks)
-    bar = progress_bar(total, "point") if progress else None
+    bar = None if total is None else progress_bar(total, "point")
     done = []
     try:
-        for task, result in zip(tasks, results, strict=True):
+        for result in (executor.map if executor else map)(_measured, tasks):
             done.append(result)
             if bar is not None:
-                bar.update(task.points)
+                bar.update(len(result[0]))
     finally:
         if bar is not None:
             bar.close()
@@ -279,35 +237,19 @@ def progress_bar(total: int, unit: str) -> Any:
 
 def _measured(task: _Task) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Run one chunk: (points, measures) numbers and (points,) steps of divergence."""
-    rng = None if task.rng is None else np.random.default_rng(task.rng)
-    hyper, flat = dict(task.hyper), all(np.ndim(value) == 0 for value in task.hyper.values())
-    theta0 = task.theta0[None] if flat else task.theta0
-    out = run(
-        task.rule, task.grad, theta0, task.steps, rng=rng, every=task.every, record=task.record, **hyper
-    )
-    values = np.empty((task.points, len(task.measures)))
+    rule, theta0, measures, seed, options = task
+    shape = Clock(rule).shape or (1,)
+    rng = None if seed is None else np.random.default_rng(seed)
+    out = run(rule, theta0=theta0 if Clock(rule).shape else theta0[None], rng=rng, **options)
+    values = np.empty((*shape, len(measures)))
     with np.errstate(all="ignore"):  # a diverged run is measured like any other
-        for column, (name, function) in enumerate(task.measures.items()):
+        for column, (name, function) in enumerate(measures.items()):
             measured = np.asarray(function(out), dtype=float)
-            if measured.shape != (task.points,):
+            if measured.shape != shape:
                 raise ValueError(
-                    f"the measure {name!r} gave shape {measured.shape} for {task.points} grid points; reduce "
+                    f"the measure {name!r} gave shape {measured.shape} for {shape[0]} grid points; reduce "
                     "over the first axis (steps) and the last (coordinates), and keep the one between."
                 )
             values[:, column] = measured
     found = np.inf if out.diverged_at is None else out.diverged_at
-    return values, np.broadcast_to(np.asarray(found, dtype=float), (task.points,))
-
-
-def _columns(axes: Mapping[str, Sequence[Any]], measures: int, repeats: int) -> dict[str, Any]:
-    """The swept values in the order of the product, each repeated for every measure."""
-    columns: dict[str, Any] = {}
-    lengths = [len(axis) for axis in axes.values()]
-    for place, (name, axis) in enumerate(axes.items()):
-        kept = np.empty(len(axis), dtype=object)
-        kept[:] = axis
-        if not any(callable(value) for value in axis):
-            kept = np.asarray(axis)
-        inner, outer = math.prod(lengths[place + 1 :]), math.prod(lengths[:place])
-        columns[name] = np.tile(kept.repeat(inner * measures), outer * repeats)
-    return columns
+    return values, np.broadcast_to(np.asarray(found, dtype=float), shape)

@@ -1,91 +1,124 @@
 """Formulas about a rule, read off the rule.
 
 Every symbol comes from the signature, every polynomial from running the step on symbols. Nothing here
-is typed about a particular rule, so a formula shown in a notebook is a formula of the code.
+is typed about a particular rule, so a formula shown in a notebook is a formula of the code. A letter that
+is open is a symbol of its name; a number is made rational; no text is ever evaluated.
 
-A rule with a step count `t` is treated at its t -> infinity body unless `t` is given.
+A rule with a step count `t` is read at the `t` it is frozen at, and as t → ∞ without one; `equivalent`
+compares at every t.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import sympy
 from sympy.printing.latex import LatexPrinter
 
-from momentum_lib.definition import Rule, RuleError
-from momentum_lib.spectrum import iteration_matrix, probe
+from momentum_lib.clock import LIMIT, Clock, a_rule
+from momentum_lib.conversions import formula
+from momentum_lib.definition import Rule, RuleError, is_schedule
+from momentum_lib.spectrum import Probe, iteration_matrix, probe
 
 __all__ = [
     "Equivalence",
     "characteristic_polynomial",
     "equivalent",
-    "hyper_symbols",
     "jury_conditions",
     "latex",
     "transfer_function",
 ]
 
-Z, LAM, T = sympy.symbols("z lam t")
+Z, LAM = sympy.symbols("z lam")
+T = sympy.Symbol("t", integer=True, positive=True)
 
 #: How identifiers print where SymPy's own translation of Greek names is not enough.
-_PRINTED = {
-    "lam": r"\lambda",
-    "dampening": r"\tau",
-    "weight_decay": "w",
-    "theta_star": r"\theta^{\star}",
+_NAMES = {
+    LAM: r"\lambda",
+    sympy.Symbol("dampening"): r"\tau",
+    sympy.Symbol("weight_decay"): "w",
+    sympy.Symbol("theta_star"): r"\theta^{\star}",
 }
 
 
-def hyper_symbols(rule: Rule) -> dict[str, sympy.Symbol]:
-    """One plain SymPy symbol a hyper-parameter, named as in the code; `t` is left out.
+def exact(rule: Any, *taken: sympy.Symbol) -> Rule:
+    """The rule with every letter exact: a symbol where it is open, a rational where it is a number.
 
-    Examples
-    --------
-    >>> from momentum_lib import heavy_ball
-    >>> hyper_symbols(heavy_ball)
-    {'eta': eta, 'gamma': gamma}
+    An expression that names t becomes a schedule.
+
+    Raises
+    ------
+    RuleError
+        What is no rule, an array, an open letter whose symbol is among the `taken`.
     """
-    return {name: sympy.Symbol(name) for name in rule.hyper if name != "t"}
+    given = a_rule(rule)
+    for symbol in taken:
+        if symbol.name in given.free:
+            raise RuleError(
+                f"{symbol} of {given.name} is open, and formulas have a {symbol} of their own; "
+                f"give it another symbol, .at({symbol}=sympy.Symbol('{symbol}_0'))."
+            )
+    return given.at(**{name: _timed(value) for name, value in _letters(given).items()})
 
 
-def _exact(rule: Rule, hyper: Mapping[str, Any]) -> dict[str, Any]:
-    """Symbols for what is not given; numbers made rational, text read with the code's names."""
-    for name in hyper:
-        if name not in rule.hyper:
-            rule.bind({name: 0})  # says which name is unknown and what is near
-    given = {name: _expression(value) for name, value in hyper.items()}
-    return {**hyper_symbols(rule), **given}
+def _letters(rule: Rule) -> dict[str, Any]:
+    """Every letter but t and schedules as an expression."""
+    letters: dict[str, Any] = {name: sympy.Symbol(name) for name in rule.free}
+    for name, value in rule.setting.items():
+        if name != "t" and not is_schedule(value):
+            letters[name] = _expression(value, f"{name} of {rule.name}")
+    return letters
 
 
-def _expression(value: Any) -> Any:
-    """A SymPy expression with plain symbols: `gamma` is a symbol here, never the gamma function."""
+def _expression(value: Any, what: str) -> Any:
+    """A SymPy expression in plain symbols: `gamma` is a symbol here, never the gamma function."""
     if isinstance(value, str):
-        names = {n: sympy.Symbol(n) for n in ("gamma", "beta", "zeta", "lam", "S", "N", "I", "E", "O", "Q")}
-        value = sympy.sympify(value, locals=names)
-    if value == math.inf:
-        return value
-    value = sympy.nsimplify(value, rational=True)
-    return value.xreplace({s: sympy.Symbol(s.name) for s in value.free_symbols})
+        return formula(value, _symbol, _rational)
+    try:
+        number = _rational(value)
+    except sympy.SympifyError:
+        number = None
+    if not isinstance(number, sympy.Expr):
+        raise RuleError(f"{what} is {value!r}; a formula takes one number or symbol.")
+    return number.xreplace({s: _symbol(s.name) for s in number.free_symbols})
 
 
-def characteristic_polynomial(rule: Rule, **hyper: Any) -> sympy.Expr:
-    """det(z - M) of the iteration matrix, as an expression in z, lam and the rule's hyper-parameters.
+def _rational(expression: Any) -> Any:
+    expression = sympy.sympify(expression, strict=True)
+    return sympy.nsimplify(expression, rational=True) if expression.has(sympy.Float) else expression
+
+
+def _symbol(name: str) -> sympy.Symbol:
+    return T if name == "t" else sympy.Symbol(name)
+
+
+def _timed(value: Any) -> Any:
+    """A letter that names t as the function of t it is."""
+
+    def at(t: Any) -> Any:
+        if t == LIMIT:
+            raise RuleError(f"{value} is a formula in t, which is compared at every t and not as t → ∞.")
+        return value.subs(T, t)
+
+    return at if not is_schedule(value) and value.has(T) else value
+
+
+def characteristic_polynomial(rule: Rule) -> sympy.Expr:
+    """det(z - M) of the iteration matrix, as an expression in z, lam and the rule's open letters.
 
     Parameters
     ----------
     rule : Rule
-    **hyper
-        Values for some hyper-parameters (numbers, SymPy expressions, or text such as ``"1 - gamma"``);
-        the others stay symbols.
+        Any linear rule; a letter may be set to a number or a SymPy expression, lam among its symbols.
 
     Raises
     ------
     NotLinear, RuleError
-        As `iteration_matrix`.
+        As `iteration_matrix`; an array for a letter.
 
     Examples
     --------
@@ -93,12 +126,12 @@ def characteristic_polynomial(rule: Rule, **hyper: Any) -> sympy.Expr:
     >>> characteristic_polynomial(heavy_ball)
     gamma + z**2 + z*(eta*lam - gamma - 1)
     """
-    matrix = iteration_matrix(rule, LAM, **_exact(rule, hyper))
+    matrix = iteration_matrix(exact(rule, Z, LAM), LAM)
     polynomial = sympy.expand(matrix.charpoly(Z).as_expr())
     return sympy.collect(polynomial, Z, sympy.factor)
 
 
-def jury_conditions(rule: Rule, **hyper: Any) -> list[Any]:
+def jury_conditions(rule: Rule) -> list[Any]:
     """Inequalities that hold together exactly where every root lies inside the unit circle.
 
     The Jury conditions of the characteristic polynomial, each a SymPy relation ``expression > 0``;
@@ -118,7 +151,7 @@ def jury_conditions(rule: Rule, **hyper: Any) -> list[Any]:
     >>> jury_conditions(heavy_ball)
     [eta*lam > 0, -eta*lam + 2*(gamma + 1) > 0, 1 - gamma > 0]
     """
-    polynomial = sympy.Poly(characteristic_polynomial(rule, **hyper), Z)
+    polynomial = sympy.Poly(characteristic_polynomial(rule), Z)
     while polynomial.degree() > 1 and polynomial.nth(0) == 0:
         polynomial = sympy.Poly(sympy.cancel(polynomial.as_expr() / Z), Z)
     degree = polynomial.degree()
@@ -137,17 +170,16 @@ def jury_conditions(rule: Rule, **hyper: Any) -> list[Any]:
     return [relation for c in conditions if (relation := sympy.Gt(c, 0)) != sympy.true]
 
 
-def transfer_function(rule: Rule, output: str = "theta", **hyper: Any) -> Any:
+def transfer_function(rule: Rule, output: str = "theta") -> Any:
     """From the gradients a rule has read to what it makes of them, as a rational function of z.
 
     Parameters
     ----------
     rule : Rule
+        As in `characteristic_polynomial`.
     output : str
         A slot, for that slot before the step, or ``"query"``, for where the next gradient is read. Where
         a rule reads the gradient m times a step the query is an (m, m) matrix.
-    **hyper
-        As `characteristic_polynomial`.
 
     Examples
     --------
@@ -155,198 +187,312 @@ def transfer_function(rule: Rule, output: str = "theta", **hyper: Any) -> Any:
     >>> transfer_function(heavy_ball)
     -eta*z/((-gamma + z)*(z - 1))
     """
+    rule = exact(rule, Z)
     if output not in (*rule.slots, "query"):
         known = ", ".join(("query", *rule.slots))
         raise RuleError(f"{rule.name} has no output {output!r}; take one of {known}.")
-    outputs = _transfer(rule, tuple(_exact(rule, hyper).items()))
-    found = outputs[output]
-    return sympy.factor(found[0, 0]) if found.shape == (1, 1) else found.applyfunc(sympy.factor)
+    reads, (poles, found) = system(rule)[1].shape[1], transfer(rule, output)
+    made = [sympy.factor(entry.as_expr() / poles.as_expr()) for entry in found]
+    return made[0] if len(made) == 1 else sympy.Matrix(len(made) // reads, reads, made)
 
 
 @functools.lru_cache(maxsize=64)
-def _transfer(rule: Rule, hyper: tuple[tuple[str, Any], ...]) -> dict[str, sympy.Matrix]:
-    """Transfer functions to every slot and to the query, and the polynomial of A under "poles"."""
-    a, b, c, d = probe(rule, **dict(hyper))
-    resolvent = (Z * sympy.eye(a.shape[0]) - a).inv(method="ADJ")
-    state = (resolvent * b).applyfunc(sympy.cancel)
-    outputs = {name: state[i, :] for i, name in enumerate(rule.slots)}
-    outputs["query"] = (c * state + d).applyfunc(sympy.cancel)
-    outputs["poles"] = sympy.Matrix([[a.charpoly(Z).as_expr()]])
-    return outputs
+def transfer(rule: Rule, output: str) -> tuple[sympy.Poly, list[sympy.Poly]]:
+    """The polynomial of A, and over it the transfer functions from every read to a slot or to the query."""
+    a, b, c, _ = system(rule)
+    rows = c if output == "query" else sympy.eye(a.shape[0])[rule.slots.index(output), :]
+    poles = _polynomial(a)
+    # c adj(z - A) b = det(z - A + b c) - det(z - A), the matrix determinant lemma.
+    found = [
+        _polynomial(a - b[:, j] * rows[i, :]) - poles for i in range(rows.shape[0]) for j in range(b.shape[1])
+    ]
+    if output == "query":
+        found = [n + poles * entry for n, entry in zip(found, system(rule)[3], strict=True)]
+    return poles, found
 
 
-class _Verdicts(NamedTuple):
-    queries: bool
-    iterate: bool
+def system(rule: Rule) -> tuple[sympy.Matrix, ...]:
+    """A, B, C and D of an exact rule; see `probe`."""
+    if rule.counts or rule.schedules or "t" in rule.setting:
+        parts = list(probe(rule))
+    else:
+        letters = {sympy.Symbol(name): value for name, value in rule.setting.items()}
+        parts = [part.xreplace(letters) for part in _plain(rule.base)]
+    return tuple(sympy.Matrix(part).applyfunc(_rational) for part in parts)
 
 
-class Equivalence(_Verdicts):
-    """Two verdicts, `queries` and `iterate`, and what stands behind them; true in a condition if both are.
+@functools.lru_cache(maxsize=64)
+def _plain(base: Rule) -> Probe:
+    """The probe with a plain symbol for every letter: found once, and soon specialized."""
+    return probe(base.at(**{name: sympy.Symbol(name) for name in base.hyper}))
+
+
+def _polynomial(matrix: sympy.Matrix) -> sympy.Poly:
+    return sympy.Poly(matrix.charpoly(Z).as_expr(), Z, field=True)
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """What two rules have in common; true in a condition if they take the same steps from the start.
 
     Attributes
     ----------
     queries : bool
-        Both rules read their gradients at the same points.
+        Both read their gradients at the same points, whatever the gradients are.
     iterate : bool
-        Both rules report the same theta.
-    gaps : dict
-        The difference of the transfer functions; zero where a verdict is true.
-    hidden : pair of expressions
-        For each rule the polynomial of the modes that gradients never excite or theta and query never
-        show; 1 for a minimal rule, a power of z where a slot only delays or reports.
-    minimal : pair of bool
-        Whether that polynomial has no root but zero.
+        Both report the same theta besides.
     same_first_step : bool
-        Neither rule has a first step that differs, at these settings, from its body at rest.
+        So do they from rest, with the first steps they take: what the first gradient leads to is the same.
+    when : str
+        Of which steps the first two speak: ``"every t"``, or the step a rule was frozen at.
+    minimal : pair of bool
+        Whether a rule has no mode that gradients never excite or that theta and query never show; None
+        where a rule with t has no limit as t → ∞ to read it off.
+    hidden : pair of expressions
+        The polynomials of these modes; a power of z where a slot only delays or reports.
+    gaps : dict
+        What parts the two in queries and iterate: the difference of their transfer functions, or for a
+        rule with t the first difference in what a gradient at step t leads to. Zero where a verdict is
+        true.
     """
 
-    gaps: dict[str, Any]
-    hidden: tuple[Any, Any]
-    minimal: tuple[bool, bool]
+    queries: bool
+    iterate: bool
     same_first_step: bool
-
-    @classmethod
-    def _of(cls, verdicts: tuple[bool, bool], **facts: Any) -> Equivalence:
-        made = cls(*verdicts)
-        made.__dict__.update(facts)
-        return made
+    when: str
+    minimal: tuple[bool | None, bool | None]
+    hidden: tuple[Any, Any] = field(repr=False)
+    gaps: dict[str, Any] = field(repr=False)
 
     def __bool__(self) -> bool:
-        return self.queries and self.iterate  # not, as of any pair, that there are two
-
-    def __repr__(self) -> str:
-        return f"Equivalence(queries={self.queries}, iterate={self.iterate})"
+        return self.queries and self.iterate and self.same_first_step
 
 
 def equivalent(rule_a: Rule, rule_b: Rule, mapping: Mapping[str, Any] | None = None) -> Equivalence:
-    """Whether `rule_b`, called with `mapping`, is `rule_a` in other clothes.
+    """Whether `rule_b` is `rule_a` in other clothes: at every t, from the first step on.
 
-    At constant hyper-parameters and a start at rest. The two transfer functions, from gradients to query
-    and from gradients to theta, must agree exactly, as rational functions of z with symbols for
-    coefficients. That cancels modes which gradients never excite, so it is not enough: a hidden mode that
-    does not decay would part the two at the first rounding error and makes both verdicts false. What
-    stays hidden is told (`Equivalence.hidden`), and so is a first step of its own.
+    Exact, with symbols for letters. For constant letters the transfer functions from gradients to query
+    and to theta must agree. That cancels modes which gradients never excite, so it is not enough: a
+    hidden mode that does not decay would part the two at the first rounding error and makes both verdicts
+    false. With a step count, or a letter that is an expression in t, what a gradient at step t leads to
+    is followed with a symbol for t over as many steps as the rules have slots, which decides all later
+    ones (a row of the observability matrix that depends on those before it stays dependent). What the
+    first gradient leads to, from rest and through a first step of a rule's own, is followed as long.
 
     Parameters
     ----------
     rule_a, rule_b : Rule
-    mapping : mapping of str to number, text or SymPy expression
-        For hyper-parameters of `rule_b`, their values in terms of those of `rule_a`. One that is not
-        named keeps the name, and its default if `rule_a` has none of that name.
+        A rule frozen at a step, ``.at(t=5)``, is compared as it is there, and so is the other one;
+        ``.at(t=math.inf)`` is the limit. The first steps stay those of the rules themselves.
+    mapping : mapping of str to number, SymPy expression or text
+        For letters of `rule_b`, their values in terms of those of `rule_a`, and of t; a text is read by
+        `conversions.formula`. An open letter that is not named has the value it has in `rule_a`.
 
     Returns
     -------
     Equivalence
-        Unpacks into ``queries, iterate``.
 
     Raises
     ------
     RuleError
-        A hyper-parameter of `rule_b` that the mapping leaves open, or a name neither rule has.
+        A letter of `rule_b` that stays open, a name neither rule has, a schedule that is no formula.
     NotLinear
         Either rule is not linear.
 
     Examples
     --------
-    >>> from momentum_lib import ema, heavy_ball, nesterov, torch_nesterov
-    >>> equivalent(heavy_ball, ema, {"eta": "eta/(1 - gamma)"})
-    Equivalence(queries=True, iterate=True)
-    >>> equivalent(nesterov, torch_nesterov)      # the same gradients, another point reported
-    Equivalence(queries=True, iterate=False)
+    >>> from momentum_lib import bias_corrected, ema, heavy_ball, nesterov, torch_nesterov
+    >>> bool(equivalent(heavy_ball, ema, {"eta": "eta/(1 - gamma)"}))
+    True
+    >>> same = equivalent(nesterov, torch_nesterov)      # the same gradients, another point reported
+    >>> same.queries, same.iterate
+    (True, False)
+    >>> equivalent(heavy_ball, bias_corrected.at(t=math.inf))
+    Equivalence(queries=True, iterate=True, same_first_step=False, when='t → ∞', minimal=(True, True))
     """
-    known = hyper_symbols(rule_a)
-    settings_b: dict[str, Any] = {}
-    mapping = dict(mapping or {})
-    for name in mapping:
-        if name not in rule_b.hyper:
-            rule_b.bind({name: 0})
-    for name in rule_b.hyper:
-        if name == "t":
-            continue
-        if name in mapping:
-            settings_b[name] = _expression(mapping[name])
-        elif name in known:
-            settings_b[name] = known[name]
-        elif name in rule_b.defaults:
-            settings_b[name] = sympy.nsimplify(rule_b.defaults[name], rational=True)
-        else:
-            raise RuleError(f"the mapping does not say what {name} of {rule_b.name} is; add {name!r}: ...")
-    settings_a = {
-        n: s if n in _mentioned(settings_b) or n not in rule_a.defaults else _expression(rule_a.defaults[n])
-        for n, s in known.items()
-    }
-    a = _transfer(rule_a, tuple(settings_a.items()))
-    b = _transfer(rule_b, tuple(settings_b.items()))
-    theta_a, theta_b = a[rule_a.slots[0]], b[rule_b.slots[0]]
-    gaps: dict[str, Any] = {
-        "queries": _difference(a["query"], b["query"]),
-        "iterate": _difference(theta_a, theta_b),
-    }
-    hidden = (_hidden(a, rule_a), _hidden(b, rule_b))
-    steady = not any(_grows(h) for h in hidden)
+    for rule in (rule_a, rule_b):
+        if a_rule(rule).schedules and "t" not in rule.setting:
+            raise RuleError(
+                f"{' and '.join(rule.schedules)} of {rule.name} is a schedule, and a comparison is about "
+                "formulas; give it as an expression in t, or freeze the rule, .at(t=...)."
+            )
+    a = exact(rule_a, Z)
+    b = _mapped(a, rule_b, dict(mapping or {}))
+    frozen = list(dict.fromkeys(r.setting["t"] for r in (a, b) if "t" in r.setting))
+    a, b = (r if "t" in r.setting or not frozen else r.at(t=frozen[0]) for r in (a, b))
+    count = len(a.slots) + len(b.slots)
+
+    def compared(t: Any) -> dict[str, Any]:
+        echoes = _echoes(a, t, count), _echoes(b, t, count)
+        return {name: _difference(*(echo[name] for echo in echoes)) for name in echoes[0]}
+
+    varies = not frozen and any(r.counts or r.schedules for r in (a, b))
+    if varies:
+        for rule in (a, b):  # refuses what is not linear
+            numbers = {name: 1 / (7 + k) for k, name in enumerate(rule.hyper)}
+            iteration_matrix(rule.base.at(**numbers | {"t": 2}), 1.0)
+        gaps = compared(T)
+    else:
+        pairs = {"queries": ("query", "query"), "iterate": (a.slots[0], b.slots[0])}
+        gaps = {name: _apart(a, b, *outputs) for name, outputs in pairs.items()}
+    hidden = (_hidden(a), _hidden(b))
     # Where the queries part so do the gradients, and then nothing they are made into stays the same.
-    queries = steady and gaps["queries"] == 0
-    verdicts = (queries, queries and gaps["iterate"] == 0)
-    return Equivalence._of(
-        verdicts,
-        gaps=gaps,
+    queries = gaps["queries"] == 0 and not any(_grows(h) for h in hidden)
+    iterate = queries and gaps["iterate"] == 0
+    plain = not (varies or frozen or any(r.has_first_step or not _rests(r) for r in (a, b)))
+    start = gaps if plain or not queries else compared(sympy.Integer(1))
+    return Equivalence(
+        queries=queries,
+        iterate=iterate,
+        same_first_step=queries and start["queries"] == 0 and (not iterate or start["iterate"] == 0),
+        when=" and ".join("t → ∞" if t == math.inf else f"t = {t}" for t in frozen) or "every t",
+        minimal=(_is_minimal(hidden[0]), _is_minimal(hidden[1])),
         hidden=hidden,
-        minimal=tuple(sympy.Poly(h, Z).is_monomial for h in hidden),
-        same_first_step=_starts_at_rest(rule_a, settings_a) and _starts_at_rest(rule_b, settings_b),
+        gaps=gaps,
     )
 
 
-def _mentioned(settings: Mapping[str, Any]) -> set[str]:
-    return {s.name for value in settings.values() for s in value.free_symbols}
+def _mapped(a: Rule, rule_b: Rule, mapping: dict[str, Any]) -> Rule:
+    """`rule_b` with the letters that the mapping, its own setting and `a` give it, in this order."""
+    known = {sympy.Symbol(n): v for n, v in a.setting.items() if n != "t" and not is_schedule(v)}
+    names = {s.name for v in known.values() for s in v.free_symbols} | {*a.hyper, *rule_b.hyper, "t"}
+    given = {}
+    for name, value in mapping.items():
+        value = _expression(value, f"{name} of the mapping")
+        for stranger in sorted({s.name for s in value.free_symbols} - names):
+            raise RuleError(
+                f"the mapping gives {name} as {value}, and {stranger} is no letter of {a.name}: "
+                f"it has {', '.join(a.hyper)}."
+            )
+        given[name] = value.xreplace(known)
+    b = rule_b.at(**given)
+    for name in b.free:
+        if name not in a.setting:
+            raise RuleError(f"the mapping does not say what {name} of {b.name} is; add {name!r}: ...")
+        b = b.at(**{name: a.setting[name]})
+    return exact(b, Z)
 
 
-def _difference(a: sympy.Matrix, b: sympy.Matrix) -> Any:
-    """Zero, the simplified difference, or nan where the two do not even have the same shape."""
-    if a.shape != b.shape:
+def _echoes(rule: Rule, t: Any, count: int) -> dict[str, list[Any]]:
+    """Queries and thetas of step t and `count` more: after a gradient of 1 at step t, and from rest."""
+    clock = Clock(_unfrozen(rule))
+    echoes: dict[str, list[Any]] = {"queries": [], "iterate": []}
+
+    def follow(state: tuple[Any, ...], pulse: int | None) -> int:
+        for k in range(count + 1):
+            asked: list[Any] = []
+
+            def grad(x: Any, pulse: Any = pulse if k == 0 else None, asked: list[Any] = asked) -> Any:
+                asked.append(_rational(x))
+                return sympy.Integer(len(asked) - 1 == pulse)
+
+            try:
+                state = tuple(map(_rational, clock.advance(state, grad, t + sympy.Integer(k))))
+            except TypeError as error:
+                raise RuleError(
+                    f"{rule.name} takes no symbol for t ({error}); compare it at a step, .at(t=...)."
+                ) from None
+            echoes["queries"] += asked
+            echoes["iterate"].append(state[0])
+        return len(asked)
+
+    for pulse in range(follow(rule.init(sympy.Integer(t != T)), None)):
+        follow((sympy.Integer(0),) * len(rule.slots), pulse)
+    return echoes
+
+
+def _unfrozen(rule: Rule) -> Rule:
+    return rule.base.at(**{name: value for name, value in rule.setting.items() if name != "t"})
+
+
+def _apart(a: Rule, b: Rule, output_a: str, output_b: str) -> Any:
+    """The first difference of transfer functions that is not zero; see `_first`."""
+    (poles_a, found_a), (poles_b, found_b) = transfer(a, output_a), transfer(b, output_b)
+    if len(found_a) != len(found_b):
         return sympy.nan
-    gaps = (sympy.cancel(sympy.together(x - y)) for x, y in zip(a, b, strict=True))
-    return next((gap for g in gaps if g != 0 and (gap := sympy.simplify(g)) != 0), sympy.Integer(0))
+    poles = (poles_a * poles_b).as_expr()
+    pairs = zip(found_a, found_b, strict=True)
+    return _first((x * poles_b - y * poles_a).as_expr() / poles for x, y in pairs)
 
 
-def _hidden(outputs: Mapping[str, sympy.Matrix], rule: Rule) -> Any:
+def _difference(a: list[Any], b: list[Any]) -> Any:
+    """The first difference of formulas in t that is not zero; nan where the two do not read as often."""
+    if len(a) != len(b):
+        return sympy.nan
+    return _first(_split(x - y) for x, y in zip(a, b, strict=True))
+
+
+def _first(gaps: Iterable[Any]) -> Any:
+    """The first that is not zero, in factors."""
+    for gap in gaps:
+        found = sympy.factor(gap)
+        if not all(p.exp.is_Integer for p in found.atoms(sympy.Pow)):  # roots may cancel
+            found = sympy.simplify(found)
+        if found != 0:
+            return found
+    return sympy.Integer(0)
+
+
+def _split(gap: Any) -> Any:
+    """Powers such as gamma^(2t + 1) as gamma (gamma^t)², with one symbol for gamma^t."""
+    if not gap.has(T):
+        return gap
+    powers = sympy.expand_power_base(sympy.expand(gap, power_exp=True))
+    return powers.replace(
+        lambda p: p.is_Pow and p.exp.has(T),
+        lambda p: sympy.Symbol(str(p.base**T)) ** sympy.cancel(p.exp / T),
+    )
+
+
+def _hidden(rule: Rule) -> Any:
     """Modes of A that the transfer functions to query and theta do not contain."""
-    seen = sympy.Integer(1)
-    for entry in (*outputs["query"], *outputs[rule.slots[0]]):
-        seen = sympy.lcm(seen, sympy.denom(sympy.cancel(entry)).as_poly(Z).monic().as_expr())
-    return sympy.factor(sympy.cancel(outputs["poles"][0, 0] / seen))
+    try:
+        hidden, found = transfer(rule, "query")
+    except RuleError:  # no limit as t → ∞
+        return sympy.nan
+    for entry in (*found, *transfer(rule, rule.slots[0])[1]):
+        hidden = hidden.gcd(entry)
+    return sympy.factor(hidden.as_expr())
+
+
+def _is_minimal(hidden: Any) -> bool | None:
+    return None if hidden is sympy.nan else bool(sympy.Poly(hidden, Z).is_monomial)
 
 
 def _grows(hidden: Any) -> bool:
     """Whether a hidden mode is known not to decay: a root that is a number of modulus 1 or more."""
-    roots = sympy.roots(sympy.Poly(hidden, Z)) if hidden.has(Z) else {}
-    return any(root.is_number and abs(complex(root)) >= 1 for root in roots)
+    factors = sympy.factor_list(sympy.numer(sympy.together(hidden)))[1] if hidden.has(Z) else ()
+    return any(
+        abs(root) >= 1 - 1e-12
+        for factor, _ in factors
+        if factor.free_symbols == {Z}
+        for root in sympy.Poly(factor, Z).nroots(n=30)
+    )
 
 
-def _starts_at_rest(rule: Rule, settings: Mapping[str, Any]) -> bool:
-    if not rule.has_first_step:
-        return True
-    theta, slope = sympy.symbols("theta slope")
-    hyper = dict(settings) | ({"t": 1} if "t" in rule.hyper else {})
-    both = (rule.first_step, rule.step)
-    steps = [rule.apply(step, rule.init(theta), lambda x: slope * x, hyper) for step in both]
-    return all(sympy.simplify(x - y) == 0 for x, y in zip(*steps, strict=True))
+def _rests(rule: Rule) -> bool:
+    """Whether a zero gradient leaves the rule at rest where it stands."""
+    a, _, c, _ = system(rule)
+    rest = sympy.Matrix(rule.init(sympy.Integer(1)))
+    return all(
+        sympy.cancel(entry) == 0 for entry in (*(a * rest - rest), *(c * rest - sympy.ones(c.shape[0], 1)))
+    )
 
 
 # --- printing ----------------------------------------------------------------------------------------
 
 
-def latex(what: Rule | Any, **hyper: Any) -> str:
+def latex(what: Rule | Any) -> str:
     r"""The update of a rule, or any expression in the code's names, as LaTeX.
 
-    For a rule the display is printed from its step: run on symbols, written slot by slot, a gradient
-    shown where it is read and a new slot used wherever that is shorter. For an expression, matrix or
-    relation the code's names are translated (lam to \lambda, weight_decay to w).
+    For a rule the display is printed from its step, the one that leads to the state after t steps: run
+    on symbols, written slot by slot, a gradient shown where it is read and a new slot used wherever that
+    is shorter. A schedule prints with its t. For an expression, matrix or relation the code's names are
+    translated (lam to \lambda, weight_decay to w).
 
     Parameters
     ----------
     what : Rule or SymPy object
-    **hyper
-        Values for some hyper-parameters of a rule.
 
     Returns
     -------
@@ -358,43 +504,38 @@ def latex(what: Rule | Any, **hyper: Any) -> str:
     >>> from momentum_lib import heavy_ball
     >>> print(latex(heavy_ball))
     \begin{aligned}
-    v_{t} &= \gamma v_{t-1} + \eta \nabla f\left(\theta_{t}\right) \\
-    \theta_{t+1} &= \theta_{t} - v_{t}
+    v_{t} &= \gamma v_{t-1} + \eta \nabla f\left(\theta_{t-1}\right) \\
+    \theta_{t} &= \theta_{t-1} - v_{t}
     \end{aligned}
     """
     if not isinstance(what, Rule):
-        return _tex(what)
-    bound = _exact(what, hyper)
-    if "t" in what.hyper:
-        bound.setdefault("t", T)
-    lines = _lines(what, what.step, bound)
+        what = _expression(what, "") if isinstance(what, str) else what
+        return str(sympy.latex(what, symbol_names=_NAMES))
+    letters = _letters(what.at(**{name: sympy.Symbol(f"{name}_t") for name in what.schedules}))
+    if what.counts:
+        letters["t"] = T
+    lines = _lines(what, what.step, letters)
     if what.has_first_step:
-        first = _lines(what, what.first_step, bound)
+        first = _lines(what, what.first_step, letters)
         lines += [line + r" && (t = 1)" for line in first if line not in lines]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
-def _tex(expression: Any) -> str:
-    names = {sympy.Symbol(k): v for k, v in _PRINTED.items()}
-    return str(sympy.latex(sympy.sympify(expression), symbol_names=names))
-
-
 def _slot_symbol(rule: Rule, index: int, *, new: bool) -> sympy.Symbol:
-    """theta_t is where step t starts; a velocity made in step t bears that t."""
+    """theta_t is what step t leads to; a slot that keeps the value before bears the t before."""
     slot = rule.slots[index]
-    base, previous = (slot[:-5], True) if slot.endswith("_prev") else (slot, False)
-    lag = (1 if new else 0) - (1 if previous else 0) - (0 if rule.at_rest[index] else 1)
+    base = slot.removesuffix("_prev")
+    lag = (0 if new else 1) + (base != slot)
     letter, digits = base.rstrip("0123456789"), base[len(base.rstrip("0123456789")) :]
-    sub = "t" if lag == 0 else f"t{lag:+d}"
     raised = f"^{{({digits})}}" if digits else ""
-    return sympy.Symbol(f"{sympy.latex(sympy.Symbol(letter))}{raised}_{{{sub}}}")
+    return sympy.Symbol(f"{sympy.latex(sympy.Symbol(letter))}{raised}_{{t{f'-{lag}' if lag else ''}}}")
 
 
 class _Printer(LatexPrinter):  # type: ignore[misc]
     """Terms in the order a paper prints them: iterates, then velocities, then gradients."""
 
     def __init__(self, carriers: list[sympy.Symbol]) -> None:
-        super().__init__({"symbol_names": {sympy.Symbol(k): v for k, v in _PRINTED.items()}})
+        super().__init__({"symbol_names": _NAMES})
         self._rank = {symbol: i for i, symbol in enumerate(carriers)}
 
     def _as_ordered_terms(self, expr: Any, order: Any = None) -> list[Any]:
@@ -403,7 +544,7 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
                 return -1
             return min((self._rank.get(s, 99) for s in term.free_symbols), default=99)
 
-        return sorted(map(_positive_factors, super()._as_ordered_terms(expr, order=order)), key=rank)
+        return sorted(map(positive_factors, super()._as_ordered_terms(expr, order=order)), key=rank)
 
     def _print_Mul(self, expr: Any) -> str:  # noqa: N802 - SymPy's name
         carriers = [f for f in expr.args if f in self._rank]
@@ -417,12 +558,12 @@ class _Printer(LatexPrinter):  # type: ignore[misc]
         return sign + " ".join([front, *(self._print(c) for c in carriers)]).strip()
 
 
-def _positive_factors(term: Any) -> Any:
+def positive_factors(term: Any) -> Any:
     """Turn factors such as gamma - 1 into 1 - gamma and let the sign of the term carry the change."""
     out = sympy.Integer(1)
     for factor in sympy.Mul.make_args(term):
         base, exponent = factor.as_base_exp()
-        flip = base.is_Add and exponent in (1, -1) and base.as_coeff_Add()[0] < 0
+        flip = base.is_Add and exponent.is_odd and base.as_coeff_Add()[0] < 0
         out = -out * (-base) ** exponent if flip else out * factor
     return out
 
@@ -437,7 +578,7 @@ def _lines(rule: Rule, step: Any, bound: Mapping[str, Any]) -> list[str]:
         gradients.append(sympy.Symbol(rf"\nabla f\left({where}\right)"))
         return gradients[-1]
 
-    out = [sympy.nsimplify(e, rational=True) for e in rule.apply(step, old, grad, bound)]
+    out = [_rational(e) for e in rule.apply(step, old, grad, bound)]
     carriers = [*old, *new, *gradients]
     lines: list[str] = []
     known: list[int] = []

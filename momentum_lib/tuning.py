@@ -1,27 +1,30 @@
-"""Which hyper-parameters, and what they promise: tunings with their theorems, and numeric ones for any rule.
+"""Which letters, and what they promise: tunings with their theorems, and numeric ones for any rule.
 
-A closed-form tuning is stated once, for the method its theorem is about; a rule that takes the same
-steps under other letters gets it through the exact map between them. What no theorem covers, a
-student's rule for instance, `minimax` tunes numerically. All rates are factors per step.
+A closed-form tuning is stated once, for the rule its theorem is about; a rule that takes the same steps
+under other letters gets it through the exact map between them. It belongs to the rule *object*: a rule
+of one's own that is called heavy_ball is not Polyak's, and is tuned by `minimax`, as any rule is. All
+rates are factors per step.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 
-from momentum_lib.definition import RULES, Rule
-from momentum_lib.spectrum import iteration_matrix, spectral_radius, step_size
+from momentum_lib import rules
+from momentum_lib.clock import a_rule, count_of
+from momentum_lib.definition import Promise, Rule, RuleError, is_schedule
+from momentum_lib.oscillation import trace_and_det
+from momentum_lib.spectrum import probe, spectral_radius
+from momentum_lib.spectrum.probing import radius_of_quadratic, read, stack_columns, trace_det
 
 __all__ = [
     "BestEta",
-    "Tuning",
     "best_eta",
     "finite_bound",
     "lower_bound",
@@ -34,66 +37,17 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """Hyper-parameters from a theorem, and what the theorem promises.
-
-    Attributes
-    ----------
-    rule : str
-        Name of the rule they are for.
-    which : str
-        Name of the tuning; a rule may have several.
-    hyper : dict of str to float
-        Ready to be passed: ``run(rule, grad, theta0, steps, **tuning.hyper)``.
-    rate : float
-        Factor per step of what `bounds` names.
-    kind : str
-        ``"tight"``: the bound holds at every step and is attained; ``"upper"``: it holds at every step;
-        ``"asymptotic"``: the exact rate in the limit of many steps, exceeded on the way
-        (`finite_bound` has the exact factor).
-    bounds : str
-        The quantity, and the class of functions.
-    theorem : str
-        Source with theorem number, or with none where the result is older than its numbering.
-    """
-
-    rule: str
-    which: str
-    hyper: Mapping[str, float]
-    rate: float
-    kind: str
-    bounds: str
-    theorem: str
-
-
-class BestEta(NamedTuple):
-    """Every learning rate from `low` to `high` has the least worst radius, `rate`; mostly low = high."""
-
-    low: Any
-    high: Any
-    rate: Any
-
-
 # --- closed forms ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Theorem:
     which: str
-    settings: Callable[..., tuple[dict[str, float], float]]  # (mu, L, free) -> hyper, rate
+    letters: Callable[..., tuple[dict[str, float], float]]  # (mu, L, left open) -> letters, rate
     kind: str
     bounds: str
     source: str
-    free: str | None = None  # a hyper-parameter the theorem leaves open
-
-
-def _optimal_gd(mu: float, L: float) -> tuple[dict[str, float], float]:
-    return {"eta": 2 / (mu + L)}, (L - mu) / (L + mu)
-
-
-def _standard_gd(mu: float, L: float) -> tuple[dict[str, float], float]:
-    return {"eta": 1 / L}, 1 - mu / L
+    leaves_open: str | None = None
 
 
 def _polyak(mu: float, L: float) -> tuple[dict[str, float], float]:
@@ -104,7 +58,7 @@ def _polyak(mu: float, L: float) -> tuple[dict[str, float], float]:
 def _ghadimi(mu: float, L: float, eta: float | None) -> tuple[dict[str, float], float]:
     eta = 1 / (2 * L) if eta is None else eta
     if not 0 < eta <= 1 / L:
-        raise ValueError(f"eta={eta}; the theorem needs 0 < eta <= 1/L = {1 / L:.6g}.")
+        raise ValueError(f"eta={eta:g}; the theorem needs 0 < eta <= 1/L = {1 / L:.6g}.")
     return {"eta": eta, "gamma": math.sqrt((1 - eta * mu) * (1 - eta * L))}, 1 - eta * mu
 
 
@@ -113,19 +67,15 @@ def _optimal_nesterov(mu: float, L: float) -> tuple[dict[str, float], float]:
     return {"eta": 4 / (3 * L + mu), "gamma": (root - 2) / (root + 2)}, 1 - 2 / root
 
 
-def _standard_nesterov(mu: float, L: float) -> tuple[dict[str, float], float]:
-    return {"eta": 1 / L, "gamma": float(lower_rate(L / mu))}, 1 - math.sqrt(mu / L)
-
-
 def _triple_momentum(mu: float, L: float) -> tuple[dict[str, float], float]:
     rho = 1 - math.sqrt(mu / L)
-    hyper = {
+    letters = {
         "alpha": (1 + rho) / L,
         "beta": rho**2 / (2 - rho),
         "gamma": rho**2 / ((1 + rho) * (2 - rho)),
         "delta": rho**2 / (1 - rho**2),
     }
-    return hyper, rho
+    return letters, rho
 
 
 def _robust_momentum(mu: float, L: float, rho: float | None) -> tuple[dict[str, float], float]:
@@ -134,15 +84,11 @@ def _robust_momentum(mu: float, L: float, rho: float | None) -> tuple[dict[str, 
     rho = fastest if rho is None else rho
     if not fastest <= rho <= slowest:
         raise ValueError(
-            f"rho={rho}; it runs from 1 - 1/sqrt(kappa) = {fastest:.6g} to 1 - 1/kappa = {slowest:.6g}."
+            f"rho={rho:g}; it runs from 1 - 1/sqrt(kappa) = {fastest:.6g} to 1 - 1/kappa = {slowest:.6g}."
         )
     cubed = rho**3 / (kappa - 1) if kappa > 1 else 0.0
     alpha = kappa * (1 - rho) ** 2 * (1 + rho) / L
     return {"alpha": alpha, "beta": kappa * cubed, "gamma": cubed / ((1 - rho) ** 2 * (1 + rho))}, rho
-
-
-def _chebyshev(mu: float, L: float) -> tuple[dict[str, float], float]:
-    return {"mu": mu, "L": L}, float(lower_rate(L / mu))
 
 
 _DISTANCE = "||theta_t - minimizer||"
@@ -151,12 +97,18 @@ _CONVEX = "mu-strongly convex, L-smooth functions"
 _LESSARD = "Lessard, Recht, Packard 2016, Prop. 1"
 
 #: By the rule each theorem is about; the default tuning first.
-_THEOREMS: Final[dict[str, tuple[_Theorem, ...]]] = {
-    "gradient_descent": (
-        _Theorem("optimal", _optimal_gd, "tight", f"{_DISTANCE} on {_CONVEX}", "Nesterov 2004, Thm 2.1.15"),
-        _Theorem("standard", _standard_gd, "tight", _QUADRATICS, _LESSARD),
+_THEOREMS: Final[dict[Rule, tuple[_Theorem, ...]]] = {
+    rules.gradient_descent: (
+        _Theorem(
+            "optimal",
+            lambda mu, L: ({"eta": 2 / (mu + L)}, (L - mu) / (L + mu)),
+            "tight",
+            f"{_DISTANCE} on {_CONVEX}",
+            "Nesterov 2004, Thm 2.1.15",
+        ),
+        _Theorem("standard", lambda mu, L: ({"eta": 1 / L}, 1 - mu / L), "tight", _QUADRATICS, _LESSARD),
     ),
-    "heavy_ball": (
+    rules.heavy_ball: (
         _Theorem("polyak", _polyak, "asymptotic", _QUADRATICS, f"Polyak 1964; {_LESSARD}"),
         _Theorem(
             "ghadimi",
@@ -164,14 +116,20 @@ _THEOREMS: Final[dict[str, tuple[_Theorem, ...]]] = {
             "upper",
             f"f(theta_t) - f* on {_CONVEX}",
             "Ghadimi, Feyzmahdavian, Johansson 2015, Thm 4",
-            free="eta",
+            leaves_open="eta",
         ),
     ),
-    "nesterov": (
+    rules.nesterov: (
         _Theorem("optimal", _optimal_nesterov, "asymptotic", _QUADRATICS, _LESSARD),
-        _Theorem("standard", _standard_nesterov, "asymptotic", _QUADRATICS, f"Nesterov 2004; {_LESSARD}"),
+        _Theorem(
+            "standard",
+            lambda mu, L: ({"eta": 1 / L, "gamma": float(lower_rate(L / mu))}, 1 - math.sqrt(mu / L)),
+            "asymptotic",
+            _QUADRATICS,
+            f"Nesterov 2004; {_LESSARD}",
+        ),
     ),
-    "triple_momentum": (
+    rules.triple_momentum: (
         _Theorem(
             "fastest",
             _triple_momentum,
@@ -180,130 +138,204 @@ _THEOREMS: Final[dict[str, tuple[_Theorem, ...]]] = {
             "Van Scoy, Freeman, Lynch 2018, Thm 1",
         ),
     ),
-    "robust_momentum": (
+    rules.robust_momentum: (
         _Theorem(
             "robust",
             _robust_momentum,
             "upper",
             f"root of the paper's Lyapunov function on {_CONVEX}",
             "Cyrus, Hu, Van Scoy, Lessard 2018, Thm 1",
-            free="rho",
+            leaves_open="rho",
         ),
     ),
-    "chebyshev": (_Theorem("chebyshev", _chebyshev, "asymptotic", _QUADRATICS, "Golub, Varga 1961"),),
+    rules.chebyshev: (
+        _Theorem(
+            "chebyshev",
+            lambda mu, L: ({"mu": mu, "L": L}, float(lower_rate(L / mu))),
+            "asymptotic",
+            _QUADRATICS,
+            "Golub, Varga 1961",
+        ),
+    ),
 }
+
+_BALL: Final[dict[Rule, tuple[str, ...]]] = {rules.heavy_ball: ("polyak", "ghadimi")}
+_LOOK_AHEAD: Final[dict[Rule, tuple[str, ...]]] = {rules.nesterov: ("optimal", "standard")}
 
 #: Rules that take the steps of another under letters of their own, and which of its tunings carry over.
-_CARRIED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    "polyak_two_step": {"heavy_ball": ("polyak", "ghadimi")},
-    "torch_sgd": {"heavy_ball": ("polyak", "ghadimi")},
-    "keras_sgd": {"heavy_ball": ("polyak", "ghadimi")},
-    "ema": {"heavy_ball": ("polyak", "ghadimi")},
-    "primal_average": {"heavy_ball": ("polyak", "ghadimi")},
+_CARRIED: Final[dict[Rule, dict[Rule, tuple[str, ...]]]] = {
+    **dict.fromkeys(
+        (rules.polyak_two_step, rules.torch_sgd, rules.keras_sgd, rules.ema, rules.primal_average), _BALL
+    ),
     # The correction fades, so only what is said of the limit carries over.
-    "bias_corrected": {"heavy_ball": ("polyak",)},
-    # These two, and qhm as Nesterov, report the look-ahead: another iterate, the same rates.
-    "torch_nesterov": {"nesterov": ("optimal", "standard")},
-    "keras_nesterov": {"nesterov": ("optimal", "standard")},
-    "mass": {"nesterov": ("optimal", "standard")},
-    "qhm": {"heavy_ball": ("polyak", "ghadimi"), "nesterov": ("optimal", "standard")},
+    rules.bias_corrected: {rules.heavy_ball: ("polyak",)},
+    # All but mass report the look-ahead: another iterate, the same rates.
+    **dict.fromkeys((rules.torch_nesterov, rules.keras_nesterov, rules.mass), _LOOK_AHEAD),
+    rules.qhm: _BALL | _LOOK_AHEAD,
 }
 
 
-def tune(rule: Rule | str, mu: float, L: float, which: str | None = None, **free: float) -> Tuning:
-    """Hyper-parameters in closed form for curvatures in [mu, L], with the theorem behind them.
+def tune(rule: Rule, mu: float, L: float, which: str | None = None, *, rho: float | None = None) -> Rule:
+    """The rule at its setting in closed form for curvatures in [mu, L], with the theorem behind it.
 
     Parameters
     ----------
-    rule : Rule or str
-        A shipped rule or its name.
+    rule : Rule
+        A shipped rule, its letters open. For the theorem ``"ghadimi"``, which leaves eta open up to 1/L,
+        ``heavy_ball.at(eta=...)``; it is 1/(2L) otherwise.
     mu, L : float
         Least and largest curvature, 0 < mu <= L.
     which : str, optional
         Which tuning, where there are several; by default the one that is fastest on quadratics.
         ``"optimal"`` and ``"standard"`` (eta = 1/L) for gradient descent and Nesterov; ``"polyak"`` and
         ``"ghadimi"`` for heavy ball; all four for qhm.
-    **free
-        What a theorem leaves open: `eta` up to 1/L for ``"ghadimi"`` (1/(2L) unless given), and `rho`
-        from 1 - 1/sqrt(kappa) (the default) to 1 - 1/kappa for robust_momentum.
+    rho : float, optional
+        What the theorem of robust_momentum leaves open, from 1 - 1/sqrt(kappa) (the default) to
+        1 - 1/kappa.
 
     Returns
     -------
-    Tuning
+    Rule
+        Ready to be run, its `Rule.promise` told by the theorem. Where ``kind`` is ``"asymptotic"`` the
+        rate is exceeded on the way, and `finite_bound` has the exact factor.
 
     Raises
     ------
+    RuleError
+        Letters are set that the tuning sets itself.
     ValueError
-        No closed form for the rule, no tuning of that name, mu and L out of order, or a free parameter
-        outside its range.
-    TypeError
-        A parameter that the theorem does not leave open.
+        No closed form for the rule, no tuning of that name, mu and L out of order, or what a theorem
+        leaves open is out of range.
 
     Examples
     --------
-    >>> tuning = tune("heavy_ball", 0.01, 1)
-    >>> round(tuning.hyper["eta"], 6), round(tuning.hyper["gamma"], 6), round(tuning.rate, 6)
-    (3.305785, 0.669421, 0.818182)
-    >>> tuning.kind, tuning.theorem
+    >>> from momentum_lib import heavy_ball
+    >>> best = tune(heavy_ball, 0.01, 1)
+    >>> best, round(best.rate, 6)
+    (heavy_ball(eta=3.30579, gamma=0.669421), 0.818182)
+    >>> best.kind, best.theorem
     ('asymptotic', 'Polyak 1964; Lessard, Recht, Packard 2016, Prop. 1')
     """
-    mu, L = _spectrum(mu, L)
-    name = _name(rule)
-    source, theorem = _find(name, which)
-    for given in free:
-        if given != theorem.free:
-            left = f"only {theorem.free} is left open" if theorem.free else "nothing is left open"
-            raise TypeError(f"tune got {given}, but in the {theorem.which} tuning of {name} {left}.")
-    if theorem.free:
-        hyper, rate = theorem.settings(mu, L, free.get(theorem.free))
-    else:
-        hyper, rate = theorem.settings(mu, L)
-    hyper = _carry(hyper, source, name)
-    return Tuning(name, theorem.which, hyper, rate, theorem.kind, theorem.bounds, theorem.source)
+    (mu, L), base = _spectrum(mu, L), a_rule(rule).base
+    source, theorem = _find(base, which)
+    held = {name: v for name, v in rule.setting.items() if base.at(**{name: v}) != base}
+    given = rho
+    if theorem.leaves_open == "eta" and base is source:
+        given = held.pop("eta", None)
+    if held:
+        raise RuleError(
+            f"{rule} holds {' and '.join(held)}, which the {theorem.which!r} tuning does not leave open; "
+            f"take tune({base}, mu, L), or minimax({rule}, mu, L), which holds what is set."
+        )
+    if rho is not None and theorem.leaves_open != "rho":
+        raise ValueError(f"rho={rho!r} is robust_momentum's; leave it out for the tuning of {base}.")
+    try:
+        given = None if given is None else float(given)
+    except (TypeError, ValueError):
+        raise ValueError(f"{theorem.leaves_open}={given!r}; the theorem is about one number.") from None
+    letters, rate = theorem.letters(mu, L, *([given] if theorem.leaves_open else []))
+    tuned = source.at(**letters)
+    if base is rules.bias_corrected:  # the same in the limit only, where it has the letters of its source
+        tuned = base.at(**letters)
+    elif base is not source:
+        from momentum_lib.conversions import convert  # not at the top: it loads SymPy
+
+        tuned = convert(tuned, base)
+    return tuned.promising(Promise(rate, theorem.source, theorem.kind, theorem.which, theorem.bounds))
 
 
-def best_eta(gamma: Any, mu: float, L: float) -> BestEta:
-    """The learning rates with the least worst spectral radius of heavy ball on [mu, L] at a fixed gamma.
+def _find(base: Rule, which: str | None) -> tuple[Rule, _Theorem]:
+    """A tuning of the rule, and the rule its theorem is about."""
+    found = [(base, theorem) for theorem in _THEOREMS.get(base, ())]
+    for source, names in _CARRIED.get(base, {}).items():
+        found += [(source, theorem) for theorem in _THEOREMS[source] if theorem.which in names]
+    if not found:
+        raise ValueError(f"no theorem here is about this {base}; minimax({base}, mu, L) tunes any rule.")
+    for source, theorem in found:
+        if which in (None, theorem.which):
+            return source, theorem
+    raise ValueError(f"{base} has no {which!r} tuning; it has {', '.join(repr(t.which) for _, t in found)}.")
 
-    Tight, as an asymptotic rate on quadratics. Where gamma is large enough for every root on [mu, L] to
-    be complex, the rate is sqrt(gamma) on a whole interval of learning rates; otherwise there is one
-    best point, 2(1 + gamma)/(mu + L), and the larger real root at mu is the rate.
+
+class BestEta(NamedTuple):
+    """Every learning rate from `low` to `high` has the least worst radius, `rate`; mostly low = high."""
+
+    low: Any
+    high: Any
+    rate: Any
+
+
+def best_eta(rule: Rule, mu: float, L: float) -> BestEta:
+    """The learning rates with the least worst spectral radius on [mu, L], all other letters as they are.
+
+    Asymptotic rate on quadratics. Exact where a rule steps as heavy ball or gradient descent does, under
+    whatever letters: if gamma is large enough for every root on [mu, L] to be complex, the rate is
+    sqrt(gamma) on a whole interval of learning rates; otherwise there is one best point,
+    2(1 + gamma)/(mu + L) in heavy ball's letters, and the larger real root at mu is the rate. For any
+    other rule it is one of the best, searched from 1e-2/L to 1e5/L.
 
     Parameters
     ----------
-    gamma : float or array
-        In [0, 1).
+    rule : Rule
+        Any linear rule with its step size alone open; the letters it has may be arrays of one grid.
     mu, L : float
         0 < mu <= L.
 
     Returns
     -------
     BestEta
-        `low`, `high` and `rate`, each of gamma's shape.
+        `low`, `high` and `rate`, each of the letters' shape.
 
     Raises
     ------
+    RuleError
+        Another letter is open, or not one step size alone.
     ValueError
-        gamma outside [0, 1), or mu and L out of order.
+        No learning rate is stable; mu and L out of order.
 
     Examples
     --------
-    >>> low, high, rate = best_eta([0.0, 0.9], 0.01, 1)
+    >>> from momentum_lib import heavy_ball
+    >>> low, high, rate = best_eta(heavy_ball.at(gamma=[0.0, 0.9]), 0.01, 1)
     >>> low.round(4).tolist(), high.round(4).tolist(), rate.round(4).tolist()
     ([1.9802, 0.2633], [1.9802, 3.7974], [0.9802, 0.9487])
     """
     mu, L = _spectrum(mu, L)
-    gamma = np.asarray(gamma, float)
-    if not ((gamma >= 0) & (gamma < 1)).all():
-        raise ValueError(f"gamma={gamma}; the best learning rate is known for momentum in [0, 1).")
-    root = np.sqrt(gamma)
-    low, high, point = (1 - root) ** 2 / mu, (1 + root) ** 2 / L, 2 * (1 + gamma) / (mu + L)
-    wide = low <= high
-    trace = 1 + gamma - point * mu
-    real = (trace + np.sqrt(np.maximum(trace * trace - 4 * gamma, 0.0))) / 2
-    return BestEta(
-        np.where(wide, low, point)[()], np.where(wide, high, point)[()], np.where(wide, root, real)[()]
-    )
+    if a_rule(rule).free != rule.step_letters or len(rule.free) != 1:
+        raise RuleError(
+            f"{rule} leaves {', '.join(rule.free) or 'nothing'} open; best_eta wants one step size open, "
+            f"here {', '.join(rule.step_letters) or 'none'}, and all else set; minimax tunes any letters."
+        )
+    gamma, pull = _as_heavy_ball(rule.in_unit_steps())
+    if pull is not None:
+        with np.errstate(invalid="ignore"):
+            root = np.sqrt(gamma)
+            low, high = (1 - root) ** 2 / (pull * mu), (1 + root) ** 2 / (pull * L)
+            point = 2 * (1 + gamma) / (pull * (mu + L))
+            trace, wide = 1 + gamma - point * pull * mu, low <= high
+            real = (trace + np.sqrt(np.maximum(trace * trace - 4 * gamma, 0.0))) / 2
+        parts = (np.where(wide, low, point), np.where(wide, high, point), np.where(wide, root, real))
+    else:
+        lifted, (name,) = _lift(rule), rule.free
+        at, best = _peak(
+            lambda eta: -np.nan_to_num(worst_rate(lifted.at(**{name: eta}), mu, L), nan=np.inf),
+            np.geomspace(1e-2, 1e5, 129) / L,
+            rounds=12,
+        )
+        parts = (at, at, -best)
+    if not (parts[2] < 1).all():
+        raise ValueError(f"{rule} has settings without any stable learning rate; take less momentum.")
+    return BestEta(*(part[()] for part in parts))
+
+
+def _as_heavy_ball(unit: Rule) -> tuple[Any, Any]:
+    """The numbers of z^2 - (1 + gamma - pull lam) z + gamma, if that is the polynomial; None if not."""
+    if len(unit.slots) > 2 or probe(unit).B.shape[-1] != 1:
+        return None, None
+    (trace, gamma), (pulled, det) = (trace_and_det(*read(unit, lam)) for lam in (0.0, 1.0))
+    same = np.abs(det - gamma) + np.abs(trace - 1 - gamma) <= 1e-12
+    pull = trace - pulled
+    return (gamma, pull) if (same & (np.abs(gamma) < 1) & (pull > 0)).all() else (None, None)
 
 
 # --- bounds ------------------------------------------------------------------------------------------
@@ -346,13 +378,15 @@ def lower_bound(kappa: Any, t: Any) -> Any:
 
     Parameters
     ----------
-    kappa, t : float or array
-        Condition number, at least 1; number of steps, at least 0. They broadcast.
+    kappa : float or array
+        Condition number, at least 1.
+    t : int or array
+        Number of steps, at least 0; broadcasts with kappa.
 
     Raises
     ------
     ValueError
-        kappa below 1 or not finite, t negative.
+        kappa below 1 or not finite, t negative or not whole.
 
     Examples
     --------
@@ -364,7 +398,7 @@ def lower_bound(kappa: Any, t: Any) -> Any:
 
 
 def finite_bound(
-    rule: Rule | str, mu: float, L: float, t: Any, which: str | None = None, start: str = "rest"
+    rule: Rule, mu: float, L: float, t: Any, which: str | None = None, start: str = "rest"
 ) -> Any:
     """The exact worst of ||theta_t - minimizer|| / ||theta_0 - minimizer|| at a tuning of `tune`.
 
@@ -380,8 +414,8 @@ def finite_bound(
 
     Parameters
     ----------
-    rule : Rule or str
-        One of these, or a rule with the same reported iterates.
+    rule : Rule
+        One of these, or a shipped rule with the same reported iterates.
     mu, L : float
         0 < mu <= L.
     t : int or array
@@ -394,46 +428,44 @@ def finite_bound(
     Raises
     ------
     ValueError
-        No exact bound is known here for this rule, tuning and start; a negative t.
+        As `tune`; no exact bound is known here for this rule, tuning and start; a t negative or not whole.
 
     Examples
     --------
-    >>> finite_bound("heavy_ball", 0.01, 1, [0, 4, 50]).round(4).tolist()
+    >>> from momentum_lib import heavy_ball
+    >>> finite_bound(heavy_ball, 0.01, 1, [0, 4, 50]).round(4).tolist()
     [1.0, 3.7072, 0.004]
-    >>> float(finite_bound("heavy_ball", 0.01, 1, 4, start="polyak").round(4))
+    >>> float(finite_bound(heavy_ball, 0.01, 1, 4, start="polyak").round(4))
     0.8031
     """
-    tuning, t = tune(rule, mu, L, which), _steps(t)
-    r, kappa = tuning.rate, L / mu
-    key = (tuning.which, start)
-    slope: dict[tuple[str, str], float]
-    if tuning.rule == "gradient_descent":
-        slope = {("optimal", "rest"): 0.0, ("standard", "rest"): 0.0}
-    elif tuning.rule in ("heavy_ball", "polyak_two_step", "keras_sgd", "torch_sgd", "ema", "primal_average"):
-        slope = {("polyak", "rest"): 1 + r}
+    promise, steps = cast(Promise, tune(rule, mu, L, which).promise), _steps(t)
+    base, r, which = rule.base, promise.rate, promise.which
+    slopes: dict[str, float] = {}
+    if base is rules.gradient_descent:
+        slopes = {"rest": 0.0}
+    elif base in (rules.nesterov, rules.mass):
+        slopes = {"rest": 1 - r}
+    elif which == "polyak" and base is not rules.bias_corrected:
+        slopes = {"rest": 1 + r}
         # Where eta is inside the velocity a schedule can make the first step, and no other, smaller.
-        if tuning.rule in ("heavy_ball", "polyak_two_step", "keras_sgd"):
-            slope["polyak", "polyak"] = (1 - r * r) / (1 + r * r)
-    elif tuning.rule in ("nesterov", "mass"):
-        slope = {("optimal", "rest"): 1 - r, ("standard", "rest"): 1 - r}
-    elif tuning.rule == "triple_momentum" and start == "rest":
-        return np.where(t > 0, math.sqrt(kappa) * r**t, 1.0)[()]
-    elif tuning.rule == "chebyshev" and start == "rest":
-        return lower_bound(kappa, t)
-    else:
-        slope = {}
-    if key not in slope:
+        if base in (rules.heavy_ball, rules.polyak_two_step, rules.keras_sgd):
+            slopes["polyak"] = (1 - r * r) / (1 + r * r)
+    elif base is rules.triple_momentum and start == "rest":
+        return np.where(steps > 0, math.sqrt(L / mu) * r**steps, 1.0)[()]
+    elif base is rules.chebyshev and start == "rest":
+        return lower_bound(L / mu, t)
+    if start not in slopes:
         raise ValueError(
-            f"no exact bound is known here for {tuning.rule}, which={tuning.which!r}, start={start!r}; take "
+            f"no exact bound is known here for {base}, which={which!r}, start={start!r}; take "
             "the largest |closed_form(...)| over a grid of eigenvalues in [mu, L]."
         )
-    return r**t * (1 + t * slope[key])
+    return r**steps * (1 + steps * slopes[start])
 
 
 # --- numeric -----------------------------------------------------------------------------------------
 
 
-def worst_rate(rule: Rule, mu: float, L: float, **hyper: Any) -> Any:
+def worst_rate(rule: Rule, mu: float, L: float) -> Any:
     """The largest spectral radius over the curvatures in [mu, L].
 
     Exact for a rule with up to two slots that reads one gradient a step: its trace and determinant are
@@ -443,11 +475,10 @@ def worst_rate(rule: Rule, mu: float, L: float, **hyper: Any) -> Any:
     Parameters
     ----------
     rule : Rule
-        Any linear rule.
+        Any linear rule, every letter set, to numbers or to arrays that broadcast. Chebyshev's iteration,
+        whose letters are the spectrum, is given mu and L where it leaves them open.
     mu, L : float
-        0 < mu <= L; passed on to a rule that has them as hyper-parameters.
-    **hyper
-        Numbers or arrays that broadcast.
+        0 < mu <= L.
 
     Returns
     -------
@@ -463,102 +494,138 @@ def worst_rate(rule: Rule, mu: float, L: float, **hyper: Any) -> Any:
     Examples
     --------
     >>> from momentum_lib import heavy_ball
-    >>> float(worst_rate(heavy_ball, 0.1, 1, eta=1.0, gamma=0.81).round(6))
+    >>> float(worst_rate(heavy_ball.at(eta=1.0, gamma=0.81), 0.1, 1).round(6))
     0.9
     """
     mu, L = _spectrum(mu, L)
-    hyper = _given_spectrum(rule, mu, L) | hyper
-    hyper = {name: np.asarray(value, float)[..., None] for name, value in hyper.items()}
+    lifted = _lift(_told_the_spectrum(rule, mu, L).closed())
     lam = np.unique(np.concatenate([np.geomspace(mu, L, 33), np.linspace(mu, L, 33)]))
     lam[0], lam[-1] = mu, L
-    worst: Any = -np.inf
-    for _ in range(8):
-        rho = np.asarray(spectral_radius(rule, lam, **hyper))
-        worst = np.maximum(worst, rho.max(axis=-1))
-        top = rho.argmax(axis=-1)[..., None]
-        lam = np.broadcast_to(lam, rho.shape)
-        left = np.take_along_axis(lam, np.maximum(top - 1, 0), axis=-1)
-        right = np.take_along_axis(lam, np.minimum(top + 1, rho.shape[-1] - 1), axis=-1)
-        lam = left + (right - left) * np.linspace(0, 1, 17)
-    return worst[()]
+    return _peak(lambda lam: np.asarray(spectral_radius(lifted, lam)), lam, rounds=8)[1][()]
 
 
-def minimax(rule: Rule, mu: float, L: float, **fixed: float) -> tuple[dict[str, float], float]:
-    """The hyper-parameters with the least worst spectral radius on [mu, L], found numerically.
+def _told_the_spectrum(rule: Rule, mu: float, L: float) -> Rule:
+    """The rule, mu and L given to the one that is made of them; in any other they are letters like any."""
+    if a_rule(rule).base is not rules.chebyshev:
+        return rule
+    return rule.at(**{name: value for name, value in (("mu", mu), ("L", L)) if name in rule.free})
+
+
+def _lift(rule: Rule) -> Rule:
+    """The rule with a last axis of length 1 added to every letter."""
+    letters = {n: v for n, v in rule.setting.items() if n != "t" and not is_schedule(v)}
+    return rule.at(**{name: np.asarray(value)[..., None] for name, value in letters.items()})
+
+
+def _peak(height: Callable[[Array], Array], grid: Array, rounds: int) -> tuple[Array, Array]:
+    """Where a function of a last axis is largest, and how large: the top of a grid, refined around it."""
+    at, best = np.array(np.nan), np.array(-np.inf)
+    for _ in range(rounds):
+        values = height(grid)
+        grid = np.broadcast_to(grid, values.shape)
+        top = values.argmax(axis=-1)[..., None]
+        reach = [np.clip(top + k, 0, grid.shape[-1] - 1) for k in (-1, 0, 1)]
+        left, middle, right = (np.take_along_axis(grid, k, axis=-1) for k in reach)
+        value = np.take_along_axis(values, top, axis=-1)[..., 0]
+        higher = ~(value <= best)
+        at, best = np.where(higher, middle[..., 0], at), np.where(higher, value, best)
+        grid = left + (right - left) * np.linspace(0, 1, 17)
+    return at, best
+
+
+def minimax(rule: Rule, mu: float, L: float) -> Rule:
+    """The rule at the setting with the least worst spectral radius on [mu, L], found numerically.
+
+    Every open letter is tuned, and what is set is held: ``minimax(nesterov.at(gamma=0.9), mu, L)``.
 
     The radius is not smooth: at the optimum roots collide, and on one side of it the radius rises like a
     square root. Differential evolution (fixed seed) finds the basin; then r is made as small as the
     smooth conditions allow that all roots lie within radius r (Hurwitz determinants after the map of
     the disc to the half-plane); a simplex takes the last digits. From kappa = 2 on the rates of heavy
-    ball and Nesterov come back to about 1e-12, with three hyper-parameters to about 1e-8, in about a
-    second each.
+    ball and Nesterov come back to about 1e-12, with three letters to about 1e-8, in about a second each.
 
-    Limits: the optimum of a rule with many hyper-parameters may be a local one, a seed is no proof. The
-    step size is searched from 1e-2/L to 1e5/L first, further ones to 10/L with either sign, `kappa` and
-    `xi` from 1 to 1e6; every other hyper-parameter stays below 1, as momentum does. An optimum may be
-    shared: the values returned are one of many then, and one that makes no difference is returned as 0.
-    It may also lie at infinity: accsgd comes to heavy ball as delta goes to 0 and kappa to infinity.
+    Limits: the optimum of a rule with many letters may be a local one, a seed is no proof. A single step
+    size is searched from 1e-2/L to 1e5/L first, several of them to 10/L with either sign, any other
+    letter from -0.8 to 1e6, most finely close to 1. An optimum may be shared: the values returned are
+    one of many then, and one that makes no difference is returned as 0. It may also lie at infinity:
+    accsgd comes to heavy ball as delta goes to 0 and kappa to infinity.
 
     Parameters
     ----------
     rule : Rule
-        Any linear rule, a student's too.
+        Any linear rule, a student's too. Chebyshev's iteration is given mu and L, as in `worst_rate`.
     mu, L : float
-        0 < mu <= L; passed on to a rule that has them as hyper-parameters.
-    **fixed
-        Hyper-parameters to hold, ``gamma=0.9`` for instance.
+        0 < mu <= L.
 
     Returns
     -------
-    hyper : dict of str to float
-        Those without default that were not fixed, `t` excepted.
-    rate : float
-        The worst spectral radius at them, as `worst_rate` gives it; 1 or more if no setting was found
-        stable.
+    Rule
+        Every letter set, its `Rule.rate` the worst spectral radius, as `worst_rate` gives it; 1 or more
+        if no setting was found stable.
 
     Raises
     ------
     ValueError
         mu and L out of order.
     NotLinear, RuleError
-        As `iteration_matrix`.
+        As `iteration_matrix`; a letter that is held at an array.
 
     Examples
     --------
     >>> from momentum_lib import nesterov
-    >>> hyper, rate = minimax(nesterov, 0.1, 1)
-    >>> round(hyper["eta"], 5), round(hyper["gamma"], 5), round(rate, 6)
-    (1.29032, 0.47144, 0.640789)
+    >>> best = minimax(nesterov, 0.1, 1)
+    >>> best, round(best.rate, 6), best.kind
+    (nesterov(eta=1.29032, gamma=0.471442), 0.640789, 'asymptotic')
     """
+    mu, L = _spectrum(mu, L)
+    rule = _told_the_spectrum(rule, mu, L)
+    for name, value in rule.setting.items():
+        if np.ndim(value):
+            raise RuleError(
+                f"{rule} holds {name} at an array; minimax finds one setting, so call it for each."
+            )
+    found = _search(rule, mu, L) if rule.free else rule
+    rate = float(worst_rate(found, mu, L))
+    for name in rule.free:  # a letter that makes no difference is no find: it comes back as 0
+        without = found.at(**{name: 0.0})
+        if (name,) != rule.step_letters and (lower := float(worst_rate(without, mu, L))) <= rate + 1e-12:
+            found, rate = without, lower
+    how = "numerical minimax of the spectral radius over [mu, L]"
+    return found.promising(Promise(rate, how, "asymptotic", "minimax", _QUADRATICS))
+
+
+def _search(rule: Rule, mu: float, L: float) -> Rule:
+    """The open letters of a rule at the least worst radius on a few curvatures."""
     from scipy.optimize import differential_evolution, minimize
 
-    mu, L = _spectrum(mu, L)
-    held: dict[str, Any] = {**_given_spectrum(rule, mu, L), **fixed}
-    names = [n for n in rule.hyper if n not in rule.defaults and n not in held and n != "t"]
-    if not names:
-        return {}, float(worst_rate(rule, mu, L, **fixed))
-    scales = _scales(rule, names, L)
+    names = rule.free
+    ranges, decoders = zip(*(_scale(rule, name, L) for name in names), strict=True)
     lam = np.unique(np.concatenate([np.geomspace(mu, L, 9), np.linspace(mu, L, 9)]))
     lam[0], lam[-1] = mu, L
 
-    def hyper(x: Any) -> dict[str, Any]:
+    def letters(x: Any) -> dict[str, Any]:
         with np.errstate(all="ignore"):
-            values = [np.clip(scale.decode(v), -1e200, 1e200) for scale, v in zip(scales, x, strict=True)]
+            values = [np.clip(decode(v), -1e200, 1e200) for decode, v in zip(decoders, x, strict=True)]
         return dict(zip(names, values, strict=True))
+
+    lam, reading = read(rule.at(**letters(np.zeros(len(names)))), lam)
+
+    def columns(x: Any) -> list[list[Any]]:
+        now = reading._replace(letters={**reading.letters, **letters(x)})
+        return [now.advance(unit, lam) for unit in np.eye(len(rule.slots))]
 
     def radius(x: Any) -> Any:
         """Over the (names, cells) array that differential evolution hands over, or one setting."""
-        cells = {name: value[..., None] for name, value in hyper(np.asarray(x)).items()}
-        rho = np.asarray(spectral_radius(rule, lam, **held, **cells)).max(axis=-1)
-        return np.where(np.isfinite(rho), np.minimum(rho, 1e9), 1e9)
+        x = np.asarray(x)[..., None]
+        return np.broadcast_to(_radius(columns(x)), np.broadcast_shapes(x[0].shape, lam.shape)).max(axis=-1)
 
     def inside(y: Any) -> Array:
         """Not negative where every root lies within the radius that y ends with."""
-        return _margins(iteration_matrix(rule, lam, **held, **hyper(y[:-1])) / y[-1])
+        return _margins(stack_columns(columns(y[:-1])) / y[-1])
 
     coarse = differential_evolution(
         radius,
-        [scale.range for scale in scales],
+        ranges,
         x0=np.zeros(len(names)),  # a step of 1/L and no momentum belongs to the first population
         rng=0,
         popsize=20,
@@ -592,62 +659,30 @@ def minimax(rule: Rule, mu: float, L: float, **fixed: float) -> tuple[dict[str, 
         method="Nelder-Mead",
         options={"initial_simplex": corners, "xatol": 1e-12, "fatol": 1e-15, "maxfev": 150 * len(names)},
     )
-    found = {name: float(value) + 0.0 for name, value in hyper(last.x).items()}
-    return _settle(rule, mu, L, fixed, found)
+    return rule.at(**{name: float(value) + 0.0 for name, value in letters(last.x).items()})
 
 
-class _Scale(NamedTuple):
-    """How one hyper-parameter is searched: an interval of x, and its value at x."""
-
-    range: tuple[float, float]
-    decode: Callable[[Any], Any]
-
-
-def _scales(rule: Rule, names: list[str], L: float) -> list[_Scale]:
-    gradients = _step_like(rule)
-    scales = []
-    for name in names:
-        if name in gradients and name == step_size(rule):
-            scales.append(_Scale((-4.6, 11.5), lambda x: np.exp(x) / L))
-        elif name in gradients:  # a second step size may have either sign
-            scales.append(_Scale((-3.0, 3.0), lambda x: np.sinh(x) / L))
-        elif name in ("kappa", "xi"):
-            scales.append(_Scale((0.0, 13.8), np.exp))
-        else:  # resolves momentum close to 1
-            scales.append(_Scale((-0.6, 10.0), lambda x: -np.expm1(-x)))
-    return scales
+def _scale(rule: Rule, name: str, L: float) -> tuple[tuple[float, float], Callable[[Any], Any]]:
+    """How one letter is searched: an interval of x, and its value at x."""
+    if (name,) == rule.step_letters:
+        return (-4.6, 11.5), lambda x: np.exp(x) / L
+    if name in rule.step_letters:  # one of several may have either sign
+        return (-3.0, 3.0), lambda x: np.sinh(x) / L
+    # Resolves momentum close to 1; a letter of another kind may go far beyond.
+    return (-0.6, 24.0), lambda x: np.where(x < 10, -np.expm1(-np.minimum(x, 10)), np.exp(x - 10))
 
 
-def _step_like(rule: Rule) -> tuple[str, ...]:
-    """The hyper-parameters that are lengths over gradients: halved, they make up for twice the curvature.
-
-    Computed, not declared: at a generic setting the characteristic polynomial stays as it is.
-    """
-    names = [n for n in rule.hyper if n not in rule.defaults and n != "t"]
-    setting: dict[str, Any] = {name: 1 / (3 + 2 * i) for i, name in enumerate(names)}
-    once = np.poly(iteration_matrix(rule, 0.3, **setting))
-    for size in range(1, len(names) + 1):
-        for some in itertools.combinations(names, size):
-            halved: dict[str, Any] = {
-                name: value / 2 if name in some else value for name, value in setting.items()
-            }
-            if np.allclose(np.poly(iteration_matrix(rule, 0.6, **halved)), once, rtol=1e-9, atol=1e-12):
-                return some
-    return ()
-
-
-def _settle(
-    rule: Rule, mu: float, L: float, fixed: dict[str, float], found: dict[str, float]
-) -> tuple[dict[str, float], float]:
-    """The rate over all of [mu, L], and a zero for each value that makes no difference to it."""
-    rate = float(worst_rate(rule, mu, L, **fixed, **found))
-    for name in found:
-        if name != step_size(rule):
-            without = {**found, name: 0.0}
-            lower = float(worst_rate(rule, mu, L, **fixed, **without))
-            if lower <= rate + 1e-12:
-                found, rate = without, lower
-    return found, rate
+def _radius(columns: list[list[Any]]) -> Array:
+    """The largest modulus of the eigenvalues of a matrix; 1e9 where it has none, or larger ones."""
+    if len(columns) <= 2:
+        with np.errstate(all="ignore"):
+            rho = np.asarray(radius_of_quadratic(*trace_det(columns)))
+    else:
+        matrix = stack_columns(columns)
+        finite = np.isfinite(matrix).all(axis=(-2, -1))
+        rho = np.full(finite.shape, np.inf)
+        rho[finite] = np.abs(np.linalg.eigvals(matrix[finite])).max(axis=-1)
+    return np.where(rho < 1e9, rho, 1e9)
 
 
 def _margins(matrix: Array) -> Array:
@@ -677,7 +712,7 @@ def _disc_to_half_plane(n: int) -> tuple[Array, Array]:
     return unit, np.array([(plus**k * minus ** (n - k)).coeffs for k in range(n + 1)])
 
 
-# --- Checks ------------------------------------------------------------------------------------------
+# --- checks ------------------------------------------------------------------------------------------
 
 
 def _spectrum(mu: Any, L: Any) -> tuple[float, float]:
@@ -696,48 +731,6 @@ def _spectrum(mu: Any, L: Any) -> tuple[float, float]:
 
 
 def _steps(t: Any) -> Array:
-    steps: Array = np.asarray(t, float)
-    if not (steps >= 0).all():
-        raise ValueError(f"t={t}; a number of steps is at least 0.")
-    return steps
-
-
-def _given_spectrum(rule: Rule, mu: float, L: float) -> dict[str, float]:
-    """What a rule (Chebyshev's) that asks for the spectrum itself is given."""
-    return {name: value for name, value in (("mu", mu), ("L", L)) if name in rule.hyper}
-
-
-def _name(rule: Rule | str) -> str:
-    """The name a tuning is looked up by; a rule of one's own that borrows a shipped name has none."""
-    if isinstance(rule, str):
-        return rule
-    if RULES.get(rule.name) is not rule:
-        raise ValueError(
-            f"{rule.name} is a rule of your own, so no theorem covers it; minimax(rule, mu, L) tunes it."
-        )
-    return rule.name
-
-
-def _find(name: str, which: str | None) -> tuple[str, _Theorem]:
-    """A tuning of the rule, and the rule its theorem is about."""
-    found = [(name, theorem) for theorem in _THEOREMS.get(name, ())]
-    for source, names in _CARRIED.get(name, {}).items():
-        found += [(source, theorem) for theorem in _THEOREMS[source] if theorem.which in names]
-    if not found:
-        raise ValueError(
-            f"{name} has no closed-form tuning here; minimax({name}, mu, L) finds one numerically."
-        )
-    for source, theorem in found:
-        if which in (None, theorem.which):
-            return source, theorem
-    raise ValueError(f"{name} has no {which!r} tuning; it has {', '.join(repr(t.which) for _, t in found)}.")
-
-
-def _carry(hyper: dict[str, float], source: str, name: str) -> dict[str, float]:
-    """Settings of one rule in the letters of another that takes its steps."""
-    if name in (source, "bias_corrected"):  # in the limit, where bias_corrected has the letters of its source
-        return hyper
-    from momentum_lib.conversions import convert  # not at the top: it loads SymPy
-
-    carried = convert(source, name, **hyper)
-    return {key: value for key, value in carried.items() if key not in RULES[name].defaults}
+    if np.size(t):
+        count_of("t", np.min(t).item() if np.ndim(t) else t)
+    return np.asarray(t, float)

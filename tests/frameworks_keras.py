@@ -30,9 +30,9 @@ def grad(theta):
     return np.concatenate([problem.grad(theta[..., at]) for problem, at in PROBLEMS.values()], axis=-1)
 
 
-def iterates(rule, **hyper):
-    """The library's iterates, (STEPS + 1, 8)."""
-    return run(rule, grad, START, STEPS, eta=ETA, **hyper).theta
+def iterates(rule):
+    """The library's iterates at the grid's learning rate, (STEPS + 1, 8)."""
+    return run(rule.at(eta=ETA), grad, START, STEPS).theta
 
 
 def difference(ours, theirs):
@@ -63,7 +63,8 @@ if __name__ == "__main__":
     keras.config.set_floatx("float64")
     found = {}
     for gamma, decay, nesterov in itertools.product(GAMMAS, DECAYS, (False, True)):
-        ours = iterates(keras_nesterov if nesterov else keras_sgd, gamma=gamma, weight_decay=decay)
+        rule = keras_nesterov if nesterov else keras_sgd
+        ours = iterates(rule.at(gamma=gamma, weight_decay=decay))
         cell = f"gamma={gamma} weight_decay={decay} nesterov={nesterov}"
         found[cell] = difference(ours, keras_iterates(gamma, decay, nesterov))
     print(json.dumps({"backend": keras.backend.backend(), "cells": found}))

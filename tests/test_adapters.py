@@ -1,6 +1,7 @@
 """A rule at the edge of another library takes the steps it takes here, and says what it cannot do."""
 
 import doctest
+import functools
 import re
 
 import numpy as np
@@ -8,21 +9,22 @@ import pytest
 
 from momentum_lib import (
     RULES,
-    NotLinear,
     Quadratic,
+    Rule,
     RuleError,
     as_optax,
     as_pepit,
     as_scipy_method,
     as_torch,
-    chebyshev,
     clipped,
     gradient_descent,
     heavy_ball,
     linear_ramp,
+    mass,
     nesterov,
     nesterov_sequence,
     published,
+    qhm,
     rule,
     run,
     torch_nesterov,
@@ -40,7 +42,6 @@ START = np.array([0.3, 0.2, -0.1])
 LETTERS = {
     "eta": 0.3, "gamma": 0.8, "alpha": 0.4, "beta": 0.6, "nu": 0.7, "delta": 0.2, "kappa": 50.0, "xi": 3.0,
     "eta1": 0.3, "eta2": 0.02, "c": 0.3, "mu": 0.05, "L": 1.0, "q": 0.05, "k_p": 0.1, "k_i": 0.2, "k_d": 0.3,
-    "weight_decay": 0.1, "dampening": 0.5,
 }  # fmt: skip
 
 
@@ -55,10 +56,12 @@ def students_own(theta, v, w, grad, *, eta, gamma):
 
 RULES.pop("students_own")  # the contract over the registry is for the shipped ones
 ALL = [*RULES.values(), students_own]
-
-
-def settings_of(r):
-    return {name: LETTERS[name] for name in r.hyper if name != "t"}
+FIXED = [r.at(**{name: LETTERS[name] for name in r.free}) for r in ALL]
+FIXED += [torch_sgd.at(eta=0.3, gamma=0.8, dampening=0.5, weight_decay=0.1)]
+SCHEDULED = [
+    nesterov.at(eta=linear_ramp(0.05, 0.3, steps=10), gamma=nesterov_sequence()),
+    nesterov.at(eta=0.3, gamma=lambda t: 0.9 - 0.5 / t),
+]
 
 
 def apart(ours, theirs):
@@ -66,55 +69,21 @@ def apart(ours, theirs):
     return float(np.abs(ours - theirs).max() / np.abs(ours).max())
 
 
-# --- what all edges refuse --------------------------------------------------------------------------
-
-MAKERS = {
-    "optax": lambda r, **hyper: as_optax(r, **hyper),
-    "torch": lambda r, **hyper: as_torch(r)([torch().zeros(3, requires_grad=True)], **hyper),
-    "scipy": lambda r, **hyper: as_scipy_method(r, **hyper),
-    "pepit": lambda r, **hyper: as_pepit(r)(None, START, 0, **hyper),
-}
+# --- every edge -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("edge", MAKERS)
-@pytest.mark.parametrize(
-    "hyper, sentence",
-    [
-        ({"lr": 0.1, "momentum": 0.9}, r"heavy_ball has no hyper-parameter 'lr'; here it is eta"),
-        ({"eta": 0.1, "momentum": 0.9}, r"no hyper-parameter 'momentum'; here it is gamma"),
-        ({"eta": 0.1, "gamma": 0.9, "nesterov": True}, "a rule of its own: torch_nesterov"),
-        ({"eta": 0.1, "gamma": 0.9, "foreach": True}, "no hyper-parameter 'foreach'"),
-        ({"eta": 0.1, "gama": 0.9}, "did you mean gamma"),
-        ({"eta": 0.1}, "heavy_ball needs gamma"),
-        ({"eta": 0.1, "gamma": 0.9, "t": 3}, "leave t out"),
-        ({"eta": float("nan"), "gamma": 0.9}, "eta=nan"),
-        ({"eta": np.array(np.inf), "gamma": 0.9}, "eta=inf"),
-        ({"eta": "fast", "gamma": 0.9}, "'fast'"),
-        ({"eta": [0.1, 0.2], "gamma": 0.9}, "one number or a function of t"),
-    ],
-)
-def test_unknown_flags_and_bad_settings_are_refused(edge, hyper, sentence):
-    if edge in ("optax", "pepit"):
-        pytest.importorskip({"optax": "optax", "pepit": "PEPit"}[edge])
-    with pytest.raises(RuleError, match=sentence):
-        MAKERS[edge](heavy_ball, **hyper)
-
-
-@pytest.mark.parametrize("adapter", [as_optax, as_torch, as_scipy_method, as_pepit])
-def test_what_is_no_rule_is_refused(adapter):
-    if adapter is as_optax:
-        pytest.importorskip("optax")
-    if adapter is as_torch:
-        torch()
-    with pytest.raises(RuleError, match="decorate the step with @rule"):
-        adapter(lambda theta, grad: theta)
-
-
-# --- PyTorch ----------------------------------------------------------------------------------------
-
-
+@pytest.fixture
 def torch():
     return pytest.importorskip("torch", reason="PyTorch is not installed (extra frameworks)")
+
+
+@pytest.fixture
+def jax():
+    pytest.importorskip("optax", reason="optax is not installed (extra learning)")
+    import jax
+
+    with jax.enable_x64(True):
+        yield jax
 
 
 def quadratic_loss(array):
@@ -122,9 +91,12 @@ def quadratic_loss(array):
     return lambda x: (x - minimizer) @ matrix @ (x - minimizer) / 2
 
 
-def torch_iterates(make, closure=True, steps=STEPS):
-    theta = torch().tensor(START, requires_grad=True)
-    optimizer, loss = make([theta]), quadratic_loss(torch().tensor)
+def torch_iterates(make, closure=True, scheduler=None):
+    import torch
+
+    theta = torch.tensor(START, requires_grad=True)
+    optimizer, loss = make([theta]), quadratic_loss(torch.tensor)
+    scheduled = scheduler and scheduler(optimizer)
 
     def evaluate():
         optimizer.zero_grad()
@@ -133,107 +105,217 @@ def torch_iterates(make, closure=True, steps=STEPS):
         return value
 
     rows = [START]
-    for _ in range(steps):
+    for _ in range(STEPS):
         if closure:
             optimizer.step(evaluate)
         else:
             evaluate()
             optimizer.step()
+        if scheduled:
+            scheduled.step()
         rows.append(theta.detach().numpy().copy())
     return np.array(rows)
 
 
-@pytest.mark.parametrize("r", ALL, ids=repr)
-def test_torch_takes_the_steps_of_run(r):
-    hyper = settings_of(r)
-    theirs = torch_iterates(lambda params: as_torch(r)(params, **hyper))
-    assert apart(run(r, BOWL.grad, START, STEPS, **hyper).theta, theirs) <= TOLERANCE
+def optax_iterates(transformation, grad_fn=True):
+    import jax
+    import optax
+
+    gradient = jax.grad(quadratic_loss(jax.numpy.asarray))
+    theta = jax.numpy.asarray(START)
+    state = transformation.init(theta)
+    extra = {"grad_fn": gradient} if grad_fn else {}
+
+    @jax.jit
+    def step(state, theta):
+        updates, state = transformation.update(gradient(theta), state, theta, **extra)
+        return state, optax.apply_updates(theta, updates)
+
+    rows = [START]
+    for _ in range(STEPS):
+        state, theta = step(state, theta)
+        rows.append(np.array(theta))
+    return np.array(rows)
+
+
+def minimize(method, **more):
+    from scipy.optimize import minimize
+
+    return minimize(BOWL.value, START, **{"jac": BOWL.grad} | more, method=method)
+
+
+def scipy_iterates(method):
+    rows, options = [START], {"maxiter": STEPS, "tol": 0.0}
+    found = minimize(method, callback=lambda x: rows.append(x), options=options)
+    assert (found.nit, found.status, found.success) == (STEPS, 1, False)
+    assert np.array_equal(found.x, rows[-1]) and found.fun == BOWL.value(found.x)
+    return np.array(rows)
+
+
+class Oracle:
+    """A stand-in for a function: PEPit's points, and vectors in the same arithmetic, move alike."""
+
+    gradient = staticmethod(BOWL.grad)
+
+
+ITERATES = {
+    "torch": lambda r: torch_iterates(as_torch(r)),
+    "optax": lambda r: optax_iterates(as_optax(r)),
+    "scipy": lambda r: scipy_iterates(as_scipy_method(r)),
+    "PEPit": lambda r: np.array(as_pepit(r)(Oracle, START, STEPS)),
+}
+
+
+@pytest.mark.parametrize("r", FIXED + SCHEDULED, ids=repr)
+@pytest.mark.parametrize("edge", ITERATES)
+def test_an_edge_takes_the_steps_of_run(edge, r, request):
+    """First steps, schedules and t included: t is 1 on the first step."""
+    pytest.importorskip(edge)
+    if edge == "optax":
+        request.getfixturevalue("jax")
+    assert apart(run(r, BOWL.grad, START, STEPS).theta, ITERATES[edge](r)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("edge", ITERATES)
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (heavy_ball.at(eta=0.1), r"heavy_ball\(eta=0.1\) leaves gamma open; set it with .at\(gamma=...\)"),
+        (heavy_ball.at(eta=0.1, gamma=0.9, t=3), "frozen at t=3, and a run counts itself; leave t out"),
+        (gradient_descent.at(eta=[0.1, 0.2]), r"eta is \(0.1, 0.2\); give one number or a function of t"),
+        (gradient_descent.at(eta=np.array([0.1])), r"eta is array\(\[0.1\]\); give one number"),
+        (gradient_descent.at(eta=0.9j), "eta is 0.9j; give one number or a function of t"),
+        (heavy_ball.step, "is not a rule; decorate the step with @rule"),
+        ("heavy_ball", r"'heavy_ball' is a name, not a rule; take RULES\[\"heavy_ball\"\]"),
+    ],
+    ids=["open", "frozen", "list", "array", "complex", "function", "text"],
+)
+def test_what_an_edge_cannot_take_is_refused(edge, given, sentence):
+    pytest.importorskip(edge)
+    with pytest.raises(RuleError, match=sentence):
+        ITERATES[edge](given)
+
+
+# --- PyTorch ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-@pytest.mark.parametrize("dampening", [0.0, 0.5])
-def test_torch_adapter_is_torchs_own_sgd(decay, dampening):
-    native = {"momentum": 0.9, "weight_decay": decay}
-    ours = {"eta": 0.1, "gamma": 0.9, "weight_decay": decay}
-    pairs = [
-        (
-            torch_iterates(lambda p: torch().optim.SGD(p, lr=0.1, dampening=dampening, **native), False),
-            torch_iterates(lambda p: as_torch(torch_sgd)(p, dampening=dampening, **ours), False),
-        ),
-        (
-            torch_iterates(lambda p: torch().optim.SGD(p, lr=0.1, nesterov=True, **native), False),
-            torch_iterates(lambda p: as_torch(torch_nesterov)(p, **ours), False),
-        ),
-    ]
-    largest = max(apart(*pair) for pair in pairs)
-    print(f"\nadapter against torch.optim.SGD: largest difference {largest:.1e}")
-    assert largest <= TOLERANCE
+@pytest.mark.parametrize(
+    ("r", "ours", "theirs"),
+    [
+        (torch_sgd, {}, {}),
+        (torch_sgd, {"dampening": 0.5}, {"dampening": 0.5}),
+        (torch_nesterov, {}, {"nesterov": True}),
+    ],
+)
+def test_torch_adapter_is_torchs_own_sgd_under_torchs_own_schedulers(torch, r, ours, theirs, decay):
+    """The groups keep PyTorch's names, so its schedulers find the learning rate."""
+    flags = {"lr": 0.1, "momentum": 0.9, "weight_decay": decay}
+    for scheduler in (None, lambda o: torch.optim.lr_scheduler.StepLR(o, step_size=5, gamma=0.5)):
+        native = torch_iterates(lambda p: torch.optim.SGD(p, **flags, **theirs), False, scheduler)
+        adapted = torch_iterates(lambda p: as_torch(r)(p, **flags, **ours), False, scheduler)
+        assert apart(adapted, native) <= TOLERANCE
 
 
-def test_torch_reads_schedules_and_counts_from_one():
-    eta, gamma = linear_ramp(0.05, 0.3, steps=10), nesterov_sequence()
-    theirs = torch_iterates(lambda p: as_torch(nesterov)(p, eta=eta, gamma=gamma))
-    assert apart(run(nesterov, BOWL.grad, START, STEPS, eta=eta, gamma=gamma).theta, theirs) <= TOLERANCE
+@pytest.mark.parametrize(
+    ("r", "step", "momentum"), [(heavy_ball, "eta", "gamma"), (qhm.at(nu=0.7), "alpha", "beta")], ids=repr
+)
+def test_torch_takes_pytorchs_names_and_the_rules_own_over_what_is_set(torch, r, step, momentum):
+    """Which letter is meant is computed: qhm calls them alpha and beta."""
+    wanted = run(r.at(**{step: 0.3, momentum: 0.6}), BOWL.grad, START, STEPS).theta
+    for fixed, given in [
+        (r, {"lr": 0.3, "momentum": 0.6}),
+        (r, {step: 0.3, momentum: 0.6}),
+        (r, {"lr": 0.3, momentum: 0.6}),
+        (r.at(**{step: 0.3, momentum: 0.1}), {"momentum": 0.6}),
+    ]:
+        theirs = torch_iterates(functools.partial(as_torch(fixed), **given))
+        assert apart(wanted, theirs) <= TOLERANCE
 
 
-def test_torch_look_ahead_without_a_closure_says_what_to_use():
+def test_torch_leaves_a_letter_its_own_name(torch):
+    own = Rule(lambda theta, grad, *, eta, lr: theta - eta * lr * grad(theta), name="own")
+    theirs = torch_iterates(lambda p: as_torch(own)(p, eta=0.6, lr=0.5))
+    assert apart(run(gradient_descent.at(eta=0.3), BOWL.grad, START, STEPS).theta, theirs) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("r", "given", "sentence"),
+    [
+        (heavy_ball, {"lr": 0.1, "eta": 0.1}, "lr and eta, two names of one letter; give eta alone"),
+        (qhm, {"momentum": 0.1, "beta": 0.1}, "momentum and beta, two names of one letter; give beta alone"),
+        (heavy_ball, {"nesterov": True}, "look-ahead is a rule of its own: nesterov, torch_nesterov"),
+        (heavy_ball, {"lr": 0.1, "momentum": 0.9, "foreach": True}, "no hyper-parameter 'foreach'"),
+        (heavy_ball, {"lr": float("nan"), "momentum": 0.9}, "eta=nan; give finite numbers"),
+        (heavy_ball, {"lr": 0.1, "momentum": 0.9, "t": 3}, "frozen at t=3"),
+        (heavy_ball, {"lr": 0.1}, "leaves gamma open"),
+        (mass, {"lr": 0.1}, "no hyper-parameter 'lr'; here it is eta1 and eta2"),
+    ],
+)
+def test_torch_refuses_a_letter_under_two_names_and_what_is_no_letter(torch, r, given, sentence):
+    parameters = [torch.zeros(3, requires_grad=True)]
+    with pytest.raises(RuleError, match=sentence):
+        as_torch(r)(parameters, **given)
+
+
+def test_torch_look_ahead_without_a_closure_says_what_to_use(torch):
     with pytest.raises(RuleError, match=r"theta - gamma\*v.*pass step a closure.*torch_nesterov"):
-        torch_iterates(lambda p: as_torch(nesterov)(p, eta=0.1, gamma=0.9), closure=False)
+        torch_iterates(lambda p: as_torch(nesterov)(p, lr=0.1, momentum=0.9), closure=False)
 
 
 def two_layers():
-    torch().manual_seed(0)
-    layers = torch().nn.Sequential(torch().nn.Linear(4, 8), torch().nn.Tanh(), torch().nn.Linear(8, 1))
+    import torch
+
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
     return layers.double()
 
 
 def train_torch(make, steps=60, model=None):
+    import torch
+
     model = model or two_layers()
     optimizer = make(model)
-    data = torch().linspace(-2, 2, 80, dtype=torch().float64).reshape(20, 4)
+    data = torch.linspace(-2, 2, 80, dtype=torch.float64).reshape(20, 4)
 
     def closure():
         optimizer.zero_grad()
-        loss = ((model(data) - torch().sin(data).sum(1, keepdim=True)) ** 2).mean()
+        loss = ((model(data) - torch.sin(data).sum(1, keepdim=True)) ** 2).mean()
         loss.backward()
         return loss
 
     losses = [float(optimizer.step(closure).detach()) for _ in range(steps)]
-    weights = torch().cat([p.detach().reshape(-1) for p in model.parameters()]).numpy()
+    weights = torch.cat([p.detach().reshape(-1) for p in model.parameters()]).numpy()
     return losses, weights, optimizer
 
 
-def test_a_students_rule_trains_a_torch_model():
-    losses, *_ = train_torch(lambda m: as_torch(students_own)(m.parameters(), eta=0.02, gamma=0.8))
+def test_a_students_rule_trains_a_torch_model(torch):
+    losses, *_ = train_torch(lambda m: as_torch(students_own)(m.parameters(), lr=0.02, momentum=0.8))
     assert losses[-1] < losses[0] / 10
 
 
-def test_torch_groups_have_settings_of_their_own():
+def test_torch_groups_have_settings_of_their_own(torch):
     def groups(model, key):
         return [{"params": model[0].parameters(), key: 0.05}, {"params": model[2].parameters()}]
 
-    _, native, _ = train_torch(lambda m: torch().optim.SGD(groups(m, "lr"), lr=0.01, momentum=0.9))
-    _, ours, _ = train_torch(lambda m: as_torch(torch_sgd)(groups(m, "eta"), eta=0.01, gamma=0.9))
-    assert np.abs(native - ours).max() <= TOLERANCE
-    with pytest.raises(RuleError, match="'lr'; here it is eta"):
-        train_torch(lambda m: as_torch(torch_sgd)(groups(m, "lr"), eta=0.01, gamma=0.9))
+    _, native, _ = train_torch(lambda m: torch.optim.SGD(groups(m, "lr"), lr=0.01, momentum=0.9))
+    adapted = as_torch(torch_sgd.at(gamma=0.9))
+    for key in ("lr", "eta"):
+        _, ours, _ = train_torch(lambda m, key=key: adapted(groups(m, key), lr=0.01))
+        assert np.abs(native - ours).max() <= TOLERANCE
 
 
-def test_torch_leaves_parameters_without_gradient_alone():
+def test_torch_leaves_parameters_without_gradient_alone(torch):
     def freeze(model):
         model[0].weight.requires_grad_(False)
-        return model
+        return model.parameters()
 
-    flags = {"weight_decay": 0.1}
-    _, native, _ = train_torch(
-        lambda m: torch().optim.SGD(freeze(m).parameters(), lr=0.01, momentum=0.9, **flags)
-    )
-    _, ours, _ = train_torch(
-        lambda m: as_torch(torch_sgd)(freeze(m).parameters(), eta=0.01, gamma=0.9, **flags)
-    )
+    flags = {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.1}
+    _, native, _ = train_torch(lambda m: torch.optim.SGD(freeze(m), **flags))
+    _, ours, _ = train_torch(lambda m: as_torch(torch_sgd)(freeze(m), **flags))
     assert np.abs(native - ours).max() <= TOLERANCE
-    idle, busy = (torch().ones(2, dtype=torch().float64, requires_grad=True) for _ in "ab")
-    optimizer = as_torch(torch_sgd)([idle, busy], eta=0.1, gamma=0.9, weight_decay=0.1)
+    idle, busy = (torch.ones(2, dtype=torch.float64, requires_grad=True) for _ in "ab")
+    optimizer = as_torch(torch_sgd)([idle, busy], **flags)
     (busy**2).sum().backward()
     optimizer.step()
     assert idle.tolist() == [1, 1]
@@ -241,11 +323,11 @@ def test_torch_leaves_parameters_without_gradient_alone():
     assert not optimizer.state[idle]
 
 
-def test_torch_checkpoints_go_on_where_they_stopped():
+def test_torch_checkpoints_go_on_where_they_stopped(torch):
     """The first step of its own is not taken twice, and the slots come back."""
 
     def make(model):
-        return as_torch(torch_sgd)(model.parameters(), eta=0.02, gamma=0.9, dampening=0.5)
+        return as_torch(torch_sgd.at(dampening=0.5))(model.parameters(), lr=0.02, momentum=0.9)
 
     _, whole, _ = train_torch(make, steps=20)
     model = two_layers()
@@ -261,9 +343,8 @@ def test_torch_checkpoints_go_on_where_they_stopped():
     assert np.array_equal(whole, halves)
 
 
-def test_torch_example_runs():
+def test_torch_example_runs(torch):
     """Skipped as a doctest, because PyTorch is an extra; run here where it is installed."""
-    torch()
     text = re.sub(" *# doctest: .SKIP", "", as_torch.__doc__)
     example = doctest.DocTestParser().get_doctest(text, {"as_torch": as_torch}, "as_torch", None, None)
     lines = []
@@ -274,65 +355,38 @@ def test_torch_example_runs():
 # --- optax ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def jax():
-    pytest.importorskip("optax", reason="optax is not installed (extra learning)")
-    import jax
-
-    with jax.enable_x64(True):
-        yield jax
-
-
-def optax_iterates(jax, transformation, grad_fn=True, steps=STEPS):
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize(("r", "flag"), [(torch_sgd, False), (torch_nesterov, True)], ids=repr)
+def test_optax_adapter_is_optaxs_own_sgd(jax, r, flag, gamma):
     import optax
 
-    gradient = jax.grad(quadratic_loss(jax.numpy.asarray))
-    theta = jax.numpy.asarray(START)
-    state = transformation.init(theta)
-    extra = {"grad_fn": gradient} if grad_fn else {}
-
-    @jax.jit
-    def step(state, theta):
-        updates, state = transformation.update(gradient(theta), state, theta, **extra)
-        return state, optax.apply_updates(theta, updates)
-
-    rows = [START]
-    for _ in range(steps):
-        state, theta = step(state, theta)
-        rows.append(np.array(theta))
-    return np.array(rows)
+    native = optax_iterates(optax.sgd(0.1, gamma, nesterov=flag), False)
+    assert apart(optax_iterates(as_optax(r.at(eta=0.1, gamma=gamma)), False), native) <= TOLERANCE
 
 
-@pytest.mark.parametrize("r", ALL, ids=repr)
-def test_optax_takes_the_steps_of_run(jax, r):
-    hyper = settings_of(r)
-    theirs = optax_iterates(jax, as_optax(r, **hyper))
-    assert apart(run(r, BOWL.grad, START, STEPS, **hyper).theta, theirs) <= TOLERANCE
+def test_optax_takes_traced_letters(jax):
+    """What JAX hands over in place of a number: one map over eta, and the slope along it."""
 
+    def end(eta):
+        transformation, theta = as_optax(heavy_ball.at(eta=eta, gamma=0.5)), jax.numpy.asarray(START)
+        state = transformation.init(theta)
+        for _ in range(3):
+            updates, state = transformation.update(MATRIX @ theta, state, theta)
+            theta = theta + updates
+        return theta
 
-def test_optax_adapter_is_optaxs_own_sgd(jax):
-    import optax
-
-    cells = {}
-    for gamma in (0.0, 0.5, 0.9):
-        for r, flag in ((torch_sgd, False), (torch_nesterov, True)):
-            native = optax_iterates(jax, optax.sgd(0.1, gamma, nesterov=flag), False)
-            cells[gamma, flag] = apart(optax_iterates(jax, as_optax(r, eta=0.1, gamma=gamma), False), native)
-    print(f"\nadapter against optax.sgd: largest difference {max(cells.values()):.1e}")
-    assert max(cells.values()) <= TOLERANCE
-
-
-@pytest.mark.parametrize("gamma", [nesterov_sequence(), lambda t: 0.9 - 0.5 / t], ids=["library", "own"])
-def test_optax_reads_schedules_and_counts_from_one(jax, gamma):
-    theirs = optax_iterates(jax, as_optax(nesterov, eta=0.3, gamma=gamma))
-    assert apart(run(nesterov, BOWL.grad, START, STEPS, eta=0.3, gamma=gamma).theta, theirs) <= TOLERANCE
+    etas = np.array([0.1, 0.3])
+    alone = [run(heavy_ball.at(eta=eta, gamma=0.5), lambda x: MATRIX @ x, START, 3).theta[-1] for eta in etas]
+    assert np.asarray(jax.vmap(end)(jax.numpy.asarray(etas))) == pytest.approx(np.array(alone), rel=1e-12)
+    rise = (np.asarray(end(0.3 + 1e-6)) - np.asarray(end(0.3 - 1e-6))) / 2e-6
+    assert np.asarray(jax.jacfwd(end)(0.3)) == pytest.approx(rise, rel=1e-6)
 
 
 def test_optax_look_ahead_without_a_gradient_function_says_what_to_use(jax):
     with pytest.raises(RuleError, match=r"theta - gamma\*v.*pass grad_fn=jax.grad.*torch_nesterov"):
-        optax_iterates(jax, as_optax(nesterov, eta=0.1, gamma=0.9), grad_fn=False)
+        optax_iterates(as_optax(nesterov.at(eta=0.1, gamma=0.9)), grad_fn=False)
+    transformation = as_optax(heavy_ball.at(eta=0.1, gamma=0.9))
     with pytest.raises(RuleError, match="update.gradients, state, params."):
-        transformation = as_optax(heavy_ball, eta=0.1, gamma=0.9)
         transformation.update(START, transformation.init(START))
 
 
@@ -347,7 +401,8 @@ def test_a_students_rule_trains_a_jax_model(jax):
     def loss(p):
         return ((jax.numpy.tanh(data @ p["in"]) @ p["out"] - jax.numpy.sin(data).sum(1)) ** 2).mean()
 
-    optimizer = optax.chain(optax.clip_by_global_norm(10.0), as_optax(students_own, eta=0.05, gamma=0.8))
+    own = as_optax(students_own.at(eta=0.05, gamma=linear_ramp(0.5, 0.8, 9)))
+    optimizer = optax.chain(optax.clip_by_global_norm(10.0), own)
 
     def step(params, state):
         value, gradient = jax.value_and_grad(loss)(params)
@@ -364,31 +419,14 @@ def test_a_students_rule_trains_a_jax_model(jax):
 
 # --- SciPy ------------------------------------------------------------------------------------------
 
-
-def minimize(method, **more):
-    from scipy.optimize import minimize
-
-    return minimize(BOWL.value, START, **{"jac": BOWL.grad} | more, method=method)
-
-
-@pytest.mark.parametrize("r", ALL, ids=repr)
-def test_scipy_takes_the_steps_of_run(r):
-    rows = [START]
-    hyper = settings_of(r)
-    options = {"maxiter": STEPS, "tol": 0.0}
-    found = minimize(as_scipy_method(r, **hyper), callback=lambda x: rows.append(x), options=options)
-    ours = run(r, BOWL.grad, START, STEPS, **hyper).theta
-    assert apart(ours, np.array(rows)) <= TOLERANCE
-    assert (found.nit, found.status, found.success) == (STEPS, 1, False)
-    assert np.array_equal(found.x, rows[-1])
-    assert found.fun == BOWL.value(found.x)
+CALM = as_scipy_method(heavy_ball.at(eta=0.1, gamma=0.9))
 
 
 def test_scipy_ends_at_the_minimum_and_not_where_it_is_crossed():
     """At eta lam = 1 heavy ball's first step lands on the minimizer, at full speed."""
     from scipy.optimize import minimize
 
-    method = as_scipy_method(heavy_ball, eta=1.0, gamma=0.9)
+    method = as_scipy_method(heavy_ball.at(eta=1.0, gamma=0.9))
     found = minimize(lambda x: x @ x / 2, [1.0], jac=lambda x: x, method=method, tol=1e-8)
     assert found.success
     assert found.nit > 100
@@ -396,41 +434,49 @@ def test_scipy_ends_at_the_minimum_and_not_where_it_is_crossed():
     assert found.njev == found.nit + 1
 
 
-def test_scipy_divergence_is_a_result():
-    found = minimize(as_scipy_method(heavy_ball, eta=10.0, gamma=0.9))
+def test_scipy_divergence_is_a_result_and_a_callback_may_stop_the_run():
+    found = minimize(as_scipy_method(heavy_ball.at(eta=10.0, gamma=0.9)))
     assert (found.success, found.status) == (False, 2)
     assert "left the finite numbers at step" in found.message
 
-
-def test_scipy_callback_may_stop_the_run():
     def stop(intermediate_result):
         assert intermediate_result.fun == BOWL.value(intermediate_result.x)
         raise StopIteration
 
-    found = minimize(as_scipy_method(nesterov, eta=0.1, gamma=0.9), callback=stop)
+    found = minimize(CALM, callback=stop)
     assert (found.nit, found.status) == (1, 3)
 
 
 @pytest.mark.parametrize(
-    "more, sentence",
+    ("more", "sentence"),
     [
         ({"jac": None}, "needs the gradient; pass jac="),
         ({"bounds": [(0, 1)] * 3}, "makes no use of bounds"),
         ({"constraints": {"type": "eq", "fun": lambda x: x[0]}}, "makes no use of constraints"),
         ({"options": {"gtol": 1e-3}}, "no option 'gtol'; it has maxiter and tol"),
+        ({"options": {"maxiter": 1e3}}, "maxiter is 1000.0; give a whole number of at least 0"),
     ],
 )
 def test_scipy_refuses_what_it_would_ignore(more, sentence):
     with pytest.raises(ValueError, match=sentence):
-        minimize(as_scipy_method(heavy_ball, eta=0.1, gamma=0.9), **more)
+        minimize(CALM, **more)
 
 
 # --- PEPit ------------------------------------------------------------------------------------------
 
 
-def worst(r, steps, mu, L, condition, **hyper):
+@pytest.fixture
+def convex():
+    """A function and a starting point of PEPit's."""
+    pep = pytest.importorskip("PEPit", reason="PEPit is not installed (extra worst-cases)")
+    from PEPit.functions import SmoothConvexFunction
+
+    problem = pep.PEP()
+    return problem.declare_function(SmoothConvexFunction, L=1.0), problem.set_initial_point()
+
+
+def worst(r, steps, mu, L, condition):
     """PEPit's worst f(theta_steps) - f* over functions between mu and L."""
-    pytest.importorskip("PEPit", reason="PEPit is not installed (extra worst-cases)")
     from PEPit import PEP
     from PEPit.functions import SmoothStronglyConvexFunction
 
@@ -439,84 +485,47 @@ def worst(r, steps, mu, L, condition, **hyper):
     minimizer, start = f.stationary_point(), problem.set_initial_point()
     distance, gap = (start - minimizer) ** 2, f(start) - f(minimizer)
     problem.set_initial_condition(condition(distance, gap) <= 1)
-    theta = as_pepit(r)(f, start, steps, **hyper)
+    theta = as_pepit(r)(f, start, steps)
     assert len(theta) == steps + 1
     problem.set_performance_metric(f(theta[-1]) - f(minimizer))
     return problem.solve(solver="CLARABEL", verbose=0, tol_gap_abs=1e-7, tol_gap_rel=1e-7, tol_feas=1e-7)
 
 
-def near(id, value):
-    entry = published.entries()[id]
-    return abs(value - entry.value) <= entry.tolerance
+Q = 0.1**0.5
+RHO = 1 - Q
+TRIPLE = {
+    "alpha": 1 + RHO,
+    "beta": RHO**2 / (2 - RHO),
+    "gamma": RHO**2 / ((1 + RHO) * (2 - RHO)),
+    "delta": RHO**2 / (1 - RHO**2),
+}
 
 
-def test_pepit_gives_the_printed_worst_cases():
+@pytest.mark.parametrize(
+    ("id", "r", "steps", "mu", "L", "condition"),
+    [
+        ("gradient-descent", gradient_descent.at(eta=1 / 3), 4, 0.0, 3.0, lambda d, gap: d),
+        ("heavy-ball", heavy_ball.at(eta=0.5, gamma=(0.95 * 0.5) ** 0.5), 2, 0.1, 1.0, lambda d, gap: gap),
+        ("nesterov", nesterov.at(eta=1, gamma=(1 - Q) / (1 + Q)), 2, 0.1, 1.0, lambda d, gap: gap + 0.05 * d),
+        ("nesterov-convex", nesterov.at(eta=1, gamma=nesterov_sequence()), 1, 0.0, 1.0, lambda d, gap: d),
+        ("triple-momentum", triple_momentum.at(**TRIPLE), 4, 0.1, 1.0, lambda d, gap: d),
+    ],
+)
+def test_pepit_gives_the_printed_worst_cases(id, r, steps, mu, L, condition):
     """Tight, all of them: each value is what the solver finds, as PEPit prints it for its own loops."""
-    mu, L, q = 0.1, 1.0, 0.1**0.5
-    rho = 1 - q
-    values = {
-        "pepit/gradient-descent": worst(gradient_descent, 4, 0.0, 3.0, lambda d, gap: d, eta=1 / 3),
-        "pepit/heavy-ball": worst(
-            heavy_ball, 2, mu, L, lambda d, gap: gap, eta=0.5, gamma=(0.95 * 0.5) ** 0.5
-        ),
-        "pepit/nesterov": worst(
-            nesterov, 2, mu, L, lambda d, gap: gap + mu / 2 * d, eta=1 / L, gamma=(1 - q) / (1 + q)
-        ),
-        "pepit/nesterov-convex": worst(
-            nesterov, 1, 0.0, 1.0, lambda d, gap: d, eta=1.0, gamma=nesterov_sequence()
-        ),
-        "pepit/triple-momentum": worst(
-            triple_momentum,
-            4,
-            mu,
-            L,
-            lambda d, gap: d,
-            alpha=(1 + rho) / L,
-            beta=rho**2 / (2 - rho),
-            gamma=rho**2 / ((1 + rho) * (2 - rho)),
-            delta=rho**2 / (1 - rho**2),
-        ),
-    }
-    assert not {id: value for id, value in values.items() if not near(id, value)}
+    pytest.importorskip("PEPit", reason="PEPit is not installed (extra worst-cases)")
+    entry = published.entries()[f"pepit/{id}"]
+    assert abs(worst(r, steps, mu, L, condition) - entry.value) <= entry.tolerance
 
 
-@pytest.mark.parametrize("r", ALL, ids=repr)
-def test_pepit_takes_the_steps_of_run(r):
-    """A stand-in for a function: PEPit's points, and vectors in the same arithmetic, move alike."""
-    pytest.importorskip("PEPit")
-
-    class Oracle:
-        gradient = staticmethod(BOWL.grad)
-
-    hyper = settings_of(r)
-    theta = np.array(as_pepit(r)(Oracle, START, STEPS, **hyper))
-    assert apart(run(r, BOWL.grad, START, STEPS, **hyper).theta, theta) <= TOLERANCE
+def test_pepit_runs_every_linear_rule_on_its_points(convex):
+    for r in FIXED:
+        assert len(as_pepit(r)(*convex, 3)) == 4
 
 
-def test_pepit_runs_every_linear_rule_on_its_points():
-    pytest.importorskip("PEPit")
-    from PEPit import PEP
-    from PEPit.functions import SmoothConvexFunction
-
-    problem = PEP()
-    f = problem.declare_function(SmoothConvexFunction, L=1.0)
-    start = problem.set_initial_point()
-    for r in (*ALL, chebyshev):
-        assert len(as_pepit(r)(f, start, 3, **settings_of(r))) == 4
-
-
-def test_pepit_refuses_what_its_points_cannot_carry():
-    pytest.importorskip("PEPit")
-    from PEPit import PEP
-    from PEPit.functions import SmoothConvexFunction
-
-    problem = PEP()
-    f = problem.declare_function(SmoothConvexFunction, L=1.0)
-    r = clipped(heavy_ball)
-    with pytest.raises(RuleError, match="more than add and scale points"):
-        as_pepit(r)(f, problem.set_initial_point(), 1, eta=0.1, gamma=0.5, threshold=1.0)
-
-
-def test_not_linear_is_a_rule_error():
-    """One except clause catches every refusal of the library."""
-    assert issubclass(NotLinear, RuleError)
+def test_pepit_refuses_what_its_points_cannot_carry(convex):
+    r = clipped(heavy_ball).at(eta=0.1, gamma=0.5, threshold=1.0)
+    with pytest.raises(RuleError, match="clipped.* does more than add and scale points"):
+        as_pepit(r)(*convex, 1)
+    with pytest.raises(ValueError, match="steps is 1.5; give a whole number of at least 0"):
+        as_pepit(gradient_descent.at(eta=0.1))(*convex, 1.5)

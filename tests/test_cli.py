@@ -39,7 +39,7 @@ CAMPAIGN = """
 from momentum_lib import heavy_ball
 from momentum_lib.learning import Classifier, Digits, Trial, measured
 task = Classifier(Digits(count=20), (4,), batch=None)
-trials = [Trial(heavy_ball, task, 5, {{"eta": eta, "gamma": 0.9}}) for eta in {etas}]
+trials = [Trial(heavy_ball.at(eta=eta, gamma=0.9), task, 5) for eta in {etas}]
 measured("tiny", trials)
 """
 
@@ -164,18 +164,31 @@ def test_a_failure_leaves_everything_untouched(root, capsys):
     assert tree(root) == before and not list((root / ".momentum").glob("*"))
 
 
-WAIT = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.05)"
+#: A cell that ends once it may; what waits for it in vain fails and does not hang.
+WAIT = """
+import os, time
+for _ in range(10_000):
+    if os.path.exists("go"):
+        break
+    time.sleep(0.05)
+"""
 
 
-def start(root, *options, until="run-*/01_roll/figures/a-ball.csv"):
-    """Reproduce in another process, up to where a file is there; the processes it has started by then."""
+def start(root, *options, **streams):
+    """Reproduce in another process. Nothing here waits for a time: only for a file, a word or an end."""
     command = [sys.executable, "-m", "momentum_lib.cli", "reproduce", *options]
-    running = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list((root / ".momentum").glob(until)):
-        assert time.monotonic() < deadline and running.poll() is None
+    return subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, **streams)
+
+
+def stop(running, sign, root, once):
+    """Send a signal once a file is there; the exit status, when every process it had started has ended."""
+    while not list((root / ".momentum").glob(once)):
+        assert running.poll() is None
         time.sleep(0.05)
-    return running, psutil.Process(running.pid).children(recursive=True)
+    started = psutil.Process(running.pid).children(recursive=True)
+    running.send_signal(sign)
+    psutil.wait_procs(started)
+    return running.wait(), len(started)
 
 
 def roll(root):
@@ -183,30 +196,20 @@ def roll(root):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_a_killed_run_leaves_no_half_file_and_is_taken_up(root, capsys):
-    roll(root)
-    running, kernels = start(root)
+@pytest.mark.parametrize("sign, status", [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+def test_a_run_that_was_stopped_leaves_no_half_file_and_is_taken_up(root, capsys, sign, status):
+    write(root, "01_roll", IMPORTS, DRAW.format(name="a-ball", end="2.0"), WAIT)
     before = tree(root)
-    running.kill()
-    assert running.wait(30) == -signal.SIGKILL
-    assert kernels and not psutil.wait_procs(kernels, timeout=30)[1]
+    ended, kernels = stop(start(root), sign, root, once="run-*/01_roll/figures/a-ball.csv")
+    assert ended == status and kernels
     assert tree(root) == before and not list((root / ".momentum").glob("*.json"))
+    if sign == signal.SIGINT:  # an interrupt has the time to clean up
+        assert not list((root / ".momentum").glob("*"))
 
     (root / "notebooks" / "go").touch()
     assert main(["reproduce"]) == 0
     assert "1 done" in capsys.readouterr().out and (root / "figures" / "a-ball.svg").is_file()
     assert not list((root / ".momentum").glob("run-*"))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_an_interrupt_takes_the_kernels_down_and_leaves_nothing(root):
-    roll(root)
-    running, kernels = start(root)
-    before = tree(root)
-    running.send_signal(signal.SIGINT)
-    assert running.wait(30) == 130
-    assert kernels and not psutil.wait_procs(kernels, timeout=30)[1]
-    assert tree(root) == before and not list((root / ".momentum").glob("*"))
 
 
 # ------------------------------------------------------------------------------------------- long sweeps
@@ -271,11 +274,8 @@ def test_a_killed_full_run_goes_on(root):
     pytest.importorskip("jax")
     long(root, etas=(0.1, 0.2, 0.3, 0.4), then=WAIT)
     before = tree(root)
-    running, others = start(root, "--full", until="trainings/*.json")
-    running.kill()
-    assert running.wait(30) == -signal.SIGKILL
-    # With it end the kernel and the workers that the kernel had started.
-    assert len(others) > 1 and not psutil.wait_procs(others, timeout=30)[1]
+    ended, others = stop(start(root, "--full"), signal.SIGKILL, root, once="trainings/*.json")
+    assert ended == -signal.SIGKILL and others > 1  # with it end the kernel, and the workers it had started
     assert tree(root) == before and len(made := trainings(root)) >= 1
     (root / "notebooks" / "go").touch()
     assert main(["reproduce", "--full"]) == 0
@@ -284,13 +284,17 @@ def test_a_killed_full_run_goes_on(root):
     assert not list((root / ".momentum").glob("run-*"))
 
 
-def test_the_bar_says_how_far_a_campaign_is(root):
-    tell = "import os, time\nopen(os.environ['MOMENTUM_PROGRESS'], 'w').write('tiny 1/3')\ntime.sleep(2.5)"
-    write(root, "01_long", tell)
-    command = [sys.executable, "-m", "momentum_lib.cli", "reproduce", "--full"]
-    seen = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
-    shown = subprocess.run(command, cwd=root, env=seen, capture_output=True, text=True, check=True).stderr
-    assert "01 cell 1/1 (tiny 1/3)" in shown
+def test_the_bar_says_how_far_a_campaign_is(root, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    tell = "open(os.environ['MOMENTUM_PROGRESS'], 'w').write('tiny 1/3')"
+    write(root, "01_long", f"import os\n{tell}{WAIT}")
+    running, shown = start(root, "--full", stderr=subprocess.PIPE), b""
+    while b"01 cell 1/1 (tiny 1/3)" not in shown:
+        assert (more := running.stderr.read1()), shown
+        shown += more
+    (root / "notebooks" / "go").touch()
+    running.communicate()
+    assert running.returncode == 0
 
 
 def test_help_is_quick():

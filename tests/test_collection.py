@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from momentum_lib.collection import Notebook, NotebookError, find_root, machine_path, notebooks
+from momentum_lib.collection import Execution, Notebook, NotebookError, find_root, machine_path, notebooks
 
 
 @pytest.fixture
@@ -121,6 +121,15 @@ def test_the_root_is_the_nearest_pyproject(write, tmp_path, monkeypatch):
     assert find_root() == tmp_path.resolve() and notebooks(find_root()) == []
     with pytest.raises(ValueError, match=r"no pyproject\.toml"):
         find_root(Path(tmp_path.anchor))
+
+
+def test_an_execution_is_read_as_it_was_written(monkeypatch):
+    written = Execution(figures="a", figures_reference="b", notebook="05_x", full="1")
+    for name, value in written.variables.items():
+        monkeypatch.setenv(name, value)
+    assert Execution.here() == written and written.variables["OMP_NUM_THREADS"] == "1"
+    monkeypatch.delenv("MOMENTUM_FULL")
+    assert Execution.here().full == ""
 
 
 @pytest.mark.parametrize(

@@ -1,116 +1,245 @@
 """Conversions: each map is an exact zero, each way back an inverse, each buffer carries on."""
 
+import math
+
 import numpy as np
 import pytest
 import sympy
 
-import momentum_lib as ml
-from momentum_lib import CONVERSIONS, RULES, convert, convert_state, equivalent, qhm_letters, run
+from momentum_lib.conversions import CONVERSIONS, convert, convert_state, formula
+from momentum_lib.definition import Promise, Rule
+from momentum_lib.rules import (
+    accsgd,
+    aggregated,
+    ema,
+    heavy_ball,
+    item,
+    keras_nesterov,
+    keras_sgd,
+    mass,
+    nesterov,
+    pid,
+    polyak_two_step,
+    primal_average,
+    qhm,
+    robust_momentum,
+    torch_nesterov,
+    torch_sgd,
+    triple_momentum,
+)
+from momentum_lib.runner import run
+from momentum_lib.schedules import linear_ramp
+from momentum_lib.symbolic import equivalent
 
 # Their reported points differ; the gradients do not.
 OTHER_POINT = {
-    ("nesterov", "torch_nesterov"),
-    ("nesterov", "keras_nesterov"),
-    ("robust_momentum", "qhm"),
-    ("mass", "qhm"),
-    ("qhm", "item"),
+    (nesterov, torch_nesterov),
+    (nesterov, keras_nesterov),
+    (robust_momentum, qhm),
+    (mass, qhm),
+    (qhm, item),
 }
-PLAIN = {"eta": 0.2, "gamma": 0.75}
+PLAIN = heavy_ball.at(eta=0.2, gamma=0.75)
+RAMP = linear_ramp(0.1, 0.2, steps=9)
+FIXED = Promise(0.8, "a theorem", "upper", bounds="theta")
+IN_THE_END = Promise(0.8, "a theorem", "asymptotic", bounds="theta")
 
 
-@pytest.mark.parametrize("pair", CONVERSIONS, ids="-".join)
+class Path:
+    """Random slopes and pushes, from step `start` on."""
+
+    def __init__(self, start=0):
+        self.start, (self.slope, self.push) = start, np.random.default_rng(1).uniform(0, 1, (2, 60))
+
+    def __call__(self, theta):
+        return 0 * theta
+
+    def at_step(self, t, rng):
+        return lambda theta: self.slope[self.start + t - 1] * theta - self.push[self.start + t - 1]
+
+
+@pytest.mark.parametrize("pair", CONVERSIONS, ids=lambda pair: f"{pair[0]}-{pair[1]}")
 def test_there_is_an_exact_zero_and_back_its_inverse(pair):
-    special, general = (RULES[name] for name in pair)
+    special, general = pair
     there, back = CONVERSIONS[pair]
-    assert equivalent(special, general, there) == (True, pair not in OTHER_POINT)  # tight
-    own = {name: sympy.Symbol(name) for name in (*special.hyper, *general.hyper)}
-    image = {own[n]: sympy.sympify(there[n], locals=own) for n in general.hyper if n in there}
-    for name in special.hyper:
-        again = sympy.sympify(back.get(name, name), locals=own).subs(image, simultaneous=True)
-        if name not in special.defaults:  # there, decay and the like keep their default
-            assert sympy.simplify(again - own[name]) == 0, name
+    found = equivalent(special, general, there)
+    assert (found.queries, found.iterate, found.same_first_step) == (
+        True,
+        pair not in OTHER_POINT,
+        True,
+    )  # tight
+    assert found.when == "every t"
+    symbols = {name: sympy.Symbol(name) for name in special.hyper}
+    image = {
+        n: formula(there.get(n, n), symbols.__getitem__) for n in general.hyper if n in there or n in symbols
+    }
+    for name in special.free:
+        again = formula(back.get(name, name), image.__getitem__)
+        assert sympy.simplify(again - symbols[name]) == 0, name
 
 
-@pytest.mark.parametrize(
-    "name", ["torch_sgd", "keras_sgd", "ema", "primal_average", "qhm", "triple_momentum"]
-)
-def test_a_run_carries_on_in_another_convention(name):
-    rng = np.random.default_rng(1)
-    slope, push = rng.uniform(0, 1, (2, 60))
-
-    class Path:
-        def __init__(self, start):
-            self.start = start
-
-        def __call__(self, theta):
-            return 0 * theta
-
-        def at_step(self, t, rng):
-            return lambda theta: slope[self.start + t - 1] * theta - push[self.start + t - 1]
-
-    whole = run(ml.heavy_ball, Path(0), 1.0, 60, **PLAIN)
-    stop = run(ml.heavy_ball, Path(0), 1.0, 30, **PLAIN).state
-    target = RULES[name]
-    theta, *rest = convert_state("heavy_ball", name, stop, **PLAIN)
-    start = dict(zip(target.slots[1:], rest, strict=True))
-    after = run(target, Path(30), theta, 30, start=start, **convert("heavy_ball", name, **PLAIN))
+@pytest.mark.parametrize("to", [torch_sgd, keras_sgd, ema, primal_average, qhm, triple_momentum], ids=str)
+def test_a_run_carries_on_in_another_convention(to):
+    """The same queries, from a checkpoint; `Run.state` goes in and `start=` takes what comes out."""
+    whole, stop = run(PLAIN, Path(), 1.0, 60), run(PLAIN, Path(), 1.0, 30)
+    after = run(convert(PLAIN, to), Path(30), None, 30, start=convert_state(PLAIN, to, stop.state))
     assert np.allclose(after.queries, whole.queries[30:], rtol=0, atol=1e-12)
 
 
-def test_a_chain_of_conversions():
-    assert convert("keras_nesterov", "accsgd", **PLAIN)["delta"] == pytest.approx(0.2)
-    assert convert("ema", "heavy_ball", eta=0.8, gamma=0.75) == pytest.approx(PLAIN)
+@pytest.mark.parametrize(
+    ("rule", "to", "found"),
+    [
+        # PyTorch does not damp its first step: the exact image of an average has no dampening.
+        (ema.at(eta=0.8, gamma=0.75), torch_sgd, torch_sgd.at(eta=0.2, gamma=0.75)),
+        (ema.at(eta=0.8, gamma=0.75), heavy_ball, PLAIN),
+        (convert(PLAIN, keras_sgd), torch_sgd, torch_sgd.at(eta=0.2, gamma=0.75)),
+        (heavy_ball.at(eta=[0.1, 0.2], gamma=0.5), ema, ema.at(eta=np.array([0.2, 0.4]), gamma=0.5)),
+        # Schedules go over where the two take the same steps while they change.
+        (heavy_ball.at(eta=RAMP, gamma=0.75), keras_sgd, keras_sgd.at(eta=RAMP, gamma=0.75)),
+        (heavy_ball.at(eta=0.2, gamma=RAMP), torch_sgd, torch_sgd.at(eta=0.2, gamma=RAMP)),
+        (
+            nesterov.at(eta=0.2, gamma=RAMP),
+            robust_momentum,
+            robust_momentum.at(alpha=0.2, beta=RAMP, gamma=RAMP),
+        ),
+        (heavy_ball.at(eta=RAMP, gamma=RAMP), polyak_two_step, polyak_two_step.at(eta=RAMP, gamma=RAMP)),
+    ],
+    ids=str,
+)
+def test_convert_reads_the_same_gradients_from_the_first_step(rule, to, found):
+    made = convert(rule, to)
+    assert made.base is to and made.setting.keys() == found.setting.keys()
+    for name, value in made.setting.items():
+        assert value is found.setting[name] or np.allclose(value, found.setting[name]), name
+    assert np.allclose(
+        run(made, Path(), 1.0, 20).queries, run(rule, Path(), 1.0, 20).queries, rtol=0, atol=1e-12
+    )
+
+
+def test_the_chain_through_three_maps():
+    assert convert(keras_nesterov.at(eta=0.2, gamma=0.75), accsgd).setting["delta"] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(
-    "source, target, setting, sentence",
+    ("rule", "to", "promise", "kept"),
     [
-        ("qhm", "heavy_ball", {"alpha": 1.0, "beta": 0.5, "nu": 0.25}, "is no heavy_ball: that needs nu=1"),
-        ("torch_sgd", "heavy_ball", PLAIN | {"dampening": 0.5}, "is no heavy_ball: that needs dampening=0"),
-        ("heavy_ball", "nesterov", PLAIN, "is no nesterov"),
-        ("heavy_ball", "accsgd", PLAIN, "is no accsgd: .* has no value"),
-        ("heavy_ball", "aggregated", PLAIN, "no conversion leads from this heavy_ball to aggregated"),
-        ("heavy_ball", "no_rule", PLAIN, "no_rule is not a shipped rule"),
-        ("heavy_ball", "ema", {"eta": 0.2, "momentum": 0.9}, "no hyper-parameter 'momentum'"),
+        (PLAIN, torch_sgd, FIXED, True),
+        (PLAIN, torch_sgd, None, False),
+        (nesterov.at(eta=0.2, gamma=0.75), torch_nesterov, FIXED, False),  # it is about another point
+        (nesterov.at(eta=0.2, gamma=0.75), torch_nesterov, IN_THE_END, True),
+        (nesterov.at(eta=0.2, gamma=0.75), robust_momentum, FIXED, True),
     ],
 )
-def test_refusals(source, target, setting, sentence):
+def test_a_promise_goes_along_where_it_holds(rule, to, promise, kept):
+    assert convert(rule.promising(promise), to).promise == (promise if kept else None)
+
+
+def test_the_card_says_which_point_is_reported():
+    for special, general in OTHER_POINT:
+        assert special.card["Reports"].split(",")[1:] != general.card["Reports"].split(",")[1:]
+
+
+def own_ball(theta, v, grad, *, eta, gamma):
+    v = gamma * v + eta * grad(theta)
+    return theta - v, v
+
+
+@pytest.mark.parametrize(
+    ("rule", "to", "sentence"),
+    [
+        (qhm.at(alpha=1.0, beta=0.5, nu=0.25), heavy_ball, r"is no heavy_ball: heavy_ball is qhm\(nu=1\)\."),
+        (
+            torch_sgd.at(eta=0.2, gamma=0.75, dampening=0.5),
+            heavy_ball,
+            r"heavy_ball is torch_sgd\(dampening=0\)",
+        ),
+        (
+            torch_nesterov.at(eta=0.2, gamma=0.75, weight_decay=0.1),
+            qhm,
+            r"qhm is torch_nesterov\(weight_decay=0\)",
+        ),
+        (
+            PLAIN,
+            nesterov,
+            r"heavy_ball\(.* is no nesterov: nesterov is robust_momentum\(beta=0\), and this is",
+        ),
+        (PLAIN, accsgd, "kappa = .* has no value at qhm"),
+        (PLAIN, aggregated((0.5,)), "CONVERSIONS has no map for aggregated"),
+        (Rule(own_ball).at(eta=0.2, gamma=0.75), qhm, r"identify\(own_ball\) says what it is"),
+        (PLAIN, "ema", r'take RULES\["ema"\]'),
+        ("heavy_ball", ema, r'take RULES\["heavy_ball"\]'),
+        (heavy_ball.at(eta=0.2), ema, "leaves gamma open"),
+        (PLAIN.at(t=3), ema, "is frozen at t=3"),
+        (PLAIN, ema.at(eta=1), "give ema instead of ema"),
+        (heavy_ball.at(eta=RAMP, gamma=0.75), torch_sgd, "the two part as soon as eta changes"),
+        (nesterov.at(eta=0.2, gamma=RAMP), torch_nesterov, "the two part as soon as gamma changes"),
+        (heavy_ball.at(eta=0.2, gamma=RAMP), ema, "a schedule goes over as it is or not at all"),
+    ],
+    ids=str,
+)
+def test_convert_refuses_by_name(rule, to, sentence):
     with pytest.raises(ValueError, match=sentence):
-        convert(source, target, **setting)
+        convert(rule, to)
 
 
-def test_a_state_that_cannot_be_translated():
-    with pytest.raises(ValueError, match="e of pid does not follow from the slots"):
-        convert_state("heavy_ball", "pid", (1.0, 0.25), **PLAIN)
-    with pytest.raises(ValueError, match="a state of heavy_ball is"):
-        convert_state("heavy_ball", "ema", (1.0,), **PLAIN)
+@pytest.mark.parametrize(
+    ("rule", "to", "state", "sentence"),
+    [
+        (PLAIN, pid, {"theta": 1.0, "v": 0.25}, "e of pid does not follow from theta, v of heavy_ball"),
+        (PLAIN, ema, {"theta": 1.0}, "a state of heavy_ball maps theta, v; got theta"),
+        (PLAIN, ema, (1.0, 0.25), "a state of heavy_ball maps theta, v; got"),
+        (heavy_ball.at(eta=RAMP, gamma=0.5), keras_sgd, {"theta": 1.0, "v": 0.25}, "not one number each"),
+        (heavy_ball.at(eta=[1, 2], gamma=0.5), ema, {"theta": 1.0, "v": 0.25}, "not one number each"),
+    ],
+)
+def test_a_state_that_cannot_be_translated(rule, to, state, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        convert_state(rule, to, state)
 
 
-def test_letters_agree_with_the_typed_maps():
-    for name in ("accsgd", "ogm", "robust_momentum", "mass", "torch_nesterov", "heavy_ball"):
-        own = {s: sympy.Symbol(s) for s in (*RULES[name].hyper, "beta")}
-        found = qhm_letters(RULES[name], **{n: 0 for n in RULES[name].hyper if n == "weight_decay"})
-        for letter, text in CONVERSIONS[name, "qhm"].there.items():
-            assert sympy.simplify(sympy.sympify(text, locals=own) - found[letter]) == 0
+def test_a_state_is_translated_slot_by_slot():
+    """Arrays of any shape, of the type they had; what an old slot has no part in is not touched."""
+    theta, v = np.ones((2, 3), np.float32), np.full((2, 3), 0.5, np.float32)
+    state = convert_state(PLAIN, torch_sgd, {"theta": theta, "v": v})
+    assert (
+        state["b"].dtype == np.float32
+        and np.allclose(state["b"], 2.5)
+        and np.array_equal(state["theta"], theta)
+    )
 
 
-def test_letters_of_a_rule_of_ones_own():
-    def halfway(theta, v, grad, *, eta, gamma):
-        v = gamma * v + eta * grad(theta - gamma * v / 2)
-        return theta - v, v
-
-    rule = ml.Rule(halfway)
-    letters = qhm_letters(rule)
-    assert sympy.simplify(letters["nu"] - (1 + sympy.Symbol("gamma")) / 2) == 0
-    assert equivalent(rule, RULES["qhm"], letters).queries
-    with pytest.raises(ValueError, match="not a shipped rule"):
-        convert(rule, "qhm", **PLAIN)
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("-(1 + a)*2/3", -2.0), ("a**2 - 0.5", 3.5), ("(a - 1)**-1", 1.0), ("+a", 2.0)],
+)
+def test_formula(text, value):
+    assert formula(text, {"a": 2.0}.__getitem__) == pytest.approx(value)
 
 
-def test_letters_are_refused():
-    with pytest.raises(ValueError, match="has 2 memories"):
-        qhm_letters(RULES["aggregated"])
-    with pytest.raises(ValueError, match="does not rest at zero gradient"):
-        qhm_letters(RULES["keras_sgd"])
-    with pytest.raises(ValueError, match="remembers a gradient but no sum"):
-        qhm_letters(RULES["robust_momentum"], beta=0)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').getpid()",
+        "a.real",
+        "a(1)",
+        "[a]",
+        "a[0]",
+        "a if a else a",
+        "a < 1",
+        "(b := a)",
+        "lambda: a",
+        "'a'",
+        "True",
+        "1j",
+        "a @ a",
+        "a; a",
+        "a\0",
+        "9**9**9",
+        "a**100",
+        "(" * 5000 + "a" + ")" * 5000,
+        "-" * 100_000 + "a",
+    ],
+)
+def test_no_text_runs(text):
+    with pytest.raises(ValueError, match="is no formula; write names, numbers"):
+        formula(text, lambda name: math.pi)

@@ -56,6 +56,18 @@ def test_names_every_dependency_but_the_frameworks():
     assert not {name_of(line) for line in extras["frameworks"]} & there
 
 
+def test_nothing_is_asked_for_that_nothing_uses():
+    """What is only run, not named in any code: JupyterLab and its kernel; the tools of the group dev."""
+    files = [*(ROOT / "momentum_lib").rglob("*.py*"), *(ROOT / "notebooks").glob("*.ipynb")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files if path.suffix != ".pyc")
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    asked = {name_of(line) for lines in (PROJECT["project"]["dependencies"], *extras) for line in lines}
+    modules = {"scikit-learn": "sklearn", "tensorflow-cpu": "tensorflow", "lazy-loader": "lazy_loader"}
+    names = {modules.get(name, name) for name in asked - {"jupyterlab", "ipykernel"}}
+    assert len(names) > 10
+    assert not [name for name in names if not re.search(rf"\b{name}\b", text, re.IGNORECASE)]
+
+
 @pytest.mark.parametrize("spec", CONDA)
 def test_conda_spec_is_valid(spec):
     match_spec = pytest.importorskip("rattler").MatchSpec

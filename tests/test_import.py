@@ -2,7 +2,6 @@
 
 import ast
 import importlib.util
-import json
 import multiprocessing
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 LIBRARY = Path(__file__).resolve().parent.parent / "momentum_lib"
-HEAVY = ("sympy", "matplotlib", "pandas", "scipy", "jax", "torch", "keras", "tensorflow")
+HEAVY = ("numpy", "sympy", "matplotlib", "pandas", "scipy", "jax", "torch", "keras", "tensorflow")
 
 #: Where each public name lives, as the stub lists it.
 STUB = ast.parse((LIBRARY / "__init__.pyi").read_text(encoding="utf-8"))
@@ -70,17 +69,13 @@ def test_every_name_resolves_after_every_module():
         pool.starmap(exec, [(PROBE, {"first": m, "homes": HOME}) for m in MODULES], chunksize=1)
 
 
-def test_import_loads_nothing_heavy(record_property):
+def test_import_loads_nothing_heavy():
     probe = (
-        "import sys, time, json; start = time.perf_counter(); import momentum_lib; "
-        "seconds = time.perf_counter() - start; momentum_lib.RULES['nesterov']; "
-        f"print(json.dumps([seconds, sorted(set(sys.modules) & set({HEAVY!r}))]))"
+        "import sys, momentum_lib; momentum_lib.RULES['nesterov']; "
+        f"print(sorted(set(sys.modules) & set({HEAVY!r})))"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    seconds, loaded = json.loads(done.stdout)
-    print(f"import momentum_lib: {1000 * seconds:.0f} ms")
-    record_property("import_seconds", seconds)
-    assert loaded == []
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("name", ["no_such_name", "numpy"])

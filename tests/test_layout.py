@@ -1,10 +1,10 @@
 """The house keeps its floors: imports point downwards, rules are arithmetic, rooms are on the map."""
 
 import ast
-import graphlib
 import re
 import subprocess
 import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -13,25 +13,27 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "momentum_lib"
 
-#: Floor by floor: the modules (or packages), and the libraries their import may load. What a function
-#: imports when it runs is its own affair, except on floor 0. An import points down, or sideways in no cycle.
-FLOORS = [
-    ({"definition", "rules", "published", "collection"}, set()),
-    ({"problems", "runner", "schedules", "nonlinear"}, {"numpy", "scipy"}),
-    ({"spectrum", "symbolic", "noise", "tuning", "oscillation", "conversions"}, {"numpy", "scipy"}),
-    ({"sweeps", "adapters", "learning"}, {"numpy", "scipy", "pandas"}),
-    ({"plots", "exercises", "report", "explore"}, {"numpy", "scipy", "pandas", "matplotlib"}),
-    ({"execution", "cli"}, set()),
+#: Which room stands on which floor is written in pyproject.toml, as a contract of import-linter.
+LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+LAYERS = LINTER["contracts"][0]["layers"]
+FLOOR = {room: number for number, layer in enumerate(reversed(LAYERS)) for room in layer.split(" : ")}
+#: The libraries that importing a room of a floor may load. What a function imports when it runs is its
+#: own affair, except on floor 0.
+MAY_LOAD = [
+    set(),
+    {"numpy", "scipy"},
+    {"numpy", "scipy"},
+    {"numpy", "scipy", "pandas"},
+    {"numpy", "scipy", "pandas", "matplotlib"},
+    set(),
 ]
-FLOOR = {module: number for number, (modules, _) in enumerate(FLOORS) for module in modules}
-#: What single modules may load besides.
+#: What single rooms may load besides.
 ALSO = {
     "execution": {"nbclient", "nbformat", "psutil"},
     "conversions": {"sympy"},
     "symbolic": {"sympy"},
     "adapters": {"jax", "optax", "torch", "PEPit"},
     "learning": {"jax", "optax", "sklearn"},
-    "explore": {"anywidget", "ipywidgets", "traitlets"},
 }
 
 STATEMENTS = 500  # lines of code without docstrings and comments: a longer file holds more than one idea
@@ -47,17 +49,13 @@ SOURCES = {
     for path in sorted(LIBRARY.rglob("*.py"))
     if path != LIBRARY / "__init__.py"
 }
-#: Public names and the module each lives in, stub by stub: of the library, and of packages in it.
-STUBS = {
-    path.parent: {
-        alias.name: node.module.split(".")[0]
-        for node in tree_of(path).body
-        if isinstance(node, ast.ImportFrom) and node.module
-        for alias in node.names
-    }
+PUBLIC = {
+    alias.name
     for path in LIBRARY.rglob("*.pyi")
+    for node in tree_of(path).body
+    if isinstance(node, ast.ImportFrom)
+    for alias in node.names
 }
-HOME = STUBS[LIBRARY]
 RULES = SOURCES[Path("rules.py")]
 
 
@@ -66,49 +64,17 @@ def room_of(path):
     return path.parts[0].removesuffix(".py")
 
 
-def imported(tree, path):
-    """Absolute dotted names a source imports, wherever in it; `from momentum_lib import x` gives x's home."""
-    package = ("momentum_lib", *path.parts[:-1])
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) + 1 - node.level] if node.level else ()
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            if base == "momentum_lib":
-                yield from (f"{base}.{HOME.get(alias.name, alias.name)}" for alias in node.names)
-            else:
-                yield base
-
-
-def arrows(sources):
-    """Pairs (room, room it imports), inside the library."""
-    for path, tree in sources.items():
-        for name in imported(tree, path):
-            top, _, rest = name.partition(".")
-            if top == "momentum_lib":
-                target = rest.split(".")[0] or "the whole of momentum_lib"
-                if target != room_of(path):
-                    yield room_of(path), target
-
-
-def upward(pairs):
-    return {(a, b) for a, b in pairs if FLOOR.get(b, len(FLOORS) - 1) > FLOOR[a]}
-
-
-def loaded_at_import(tree):
-    """Libraries a module's own import loads: not those inside functions or under TYPE_CHECKING."""
-    todo = list(tree.body)
-    while todo:
-        node = todo.pop()
+def loaded(nodes, late=False):
+    """Libraries that a module loads: not those under TYPE_CHECKING, nor, unless `late`, inside functions."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield node.module.split(".")[0]
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            todo += node.orelse
-        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            todo += ast.iter_child_nodes(node)
+            yield from loaded(node.orelse, late)
+        elif late or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from loaded(ast.iter_child_nodes(node), late)
 
 
 def committed():
@@ -124,50 +90,26 @@ def committed():
     return [f for f in files if not any(fnmatch(part, pattern) for part in f.parts for pattern in ignored)]
 
 
-def test_every_room_has_a_floor():
-    assert {room_of(path) for path in SOURCES} <= set(FLOOR)
-
-
 def test_imports_point_downwards():
-    assert not upward(arrows(SOURCES))
-
-
-def test_imports_on_one_floor_form_no_cycle():
-    graph = {}
-    for a, b in arrows(SOURCES):
-        graph.setdefault(a, set()).add(b)
-    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the cycle
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "from .spectrum import spectral_radius",
-        "from momentum_lib.spectrum import spectral_radius",
-        "import momentum_lib.plots",
-        "import momentum_lib",
-        "from momentum_lib import plots",
-        "from . import cli",
-        "def late():\n    from .symbolic import latex",
-    ],
-)
-def test_an_upward_arrow_is_seen(line):
-    assert upward(arrows({Path("runner.py"): ast.parse(line)}))
+    """Every room has a floor; an arrow points down, or sideways in no cycle (pyproject.toml)."""
+    pytest.importorskip("importlinter")
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_import_loads_only_what_its_floor_may():
     for path, tree in SOURCES.items():
-        room = room_of(path)
-        allowed = {"momentum_lib", "lazy_loader", *FLOORS[FLOOR[room]][1], *ALSO.get(room, ())}
+        floor = FLOOR[room := room_of(path)]
+        allowed = {"momentum_lib", "lazy_loader", *MAY_LOAD[floor], *ALSO.get(room, ())}
         allowed |= sys.stdlib_module_names
-        assert not set(loaded_at_import(tree)) - allowed, path
+        assert not set(loaded([tree], late=floor == 0)) - allowed, path
 
 
-def test_floor_zero_needs_the_standard_library_only():
-    for path, tree in SOURCES.items():
-        if FLOOR[room_of(path)] == 0:
-            names = {name.split(".")[0] for name in imported(tree, path)}
-            assert not names - {"momentum_lib", *sys.stdlib_module_names}, path
+def test_the_environment_is_read_in_one_place():
+    """The settings of an execution: `collection` reads them, `execution` hands them to kernels."""
+    found = {str(path) for path, tree in SOURCES.items() if "os.environ" in ast.unparse(tree)}
+    assert found == {"collection.py", "execution.py"}
 
 
 # rules.py: arithmetic alone, so that one text runs on arrays, symbols and PEPit's points.
@@ -219,8 +161,8 @@ def arithmetic(node):
 
 
 def test_rules_import_only_definition():
-    names = set(imported(RULES, Path("rules.py")))
-    assert names <= {"momentum_lib.definition", "__future__"}
+    imports = [node for node in ast.walk(RULES) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert {ast.unparse(node).split(" import ")[0] for node in imports} == {"from momentum_lib.definition"}
 
 
 def test_rules_are_arithmetic():
@@ -252,7 +194,7 @@ def test_a_rule_beyond_arithmetic_is_seen(line):
 
 def test_no_module_bears_a_public_name():
     stems = {part.removesuffix(".py") for path in SOURCES for part in path.parts}
-    assert not stems & set().union(*STUBS.values())
+    assert not stems & PUBLIC
 
 
 def test_no_catch_all_rooms():

@@ -1,5 +1,6 @@
 """Campaigns: the frame is the trials in their order, whoever carries them, and what is kept stays kept."""
 
+import json
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -10,7 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from momentum_lib import gradient_descent, heavy_ball, linear_ramp
+from momentum_lib import (
+    Rule,
+    gradient_descent,
+    heavy_ball,
+    linear_ramp,
+    nesterov,
+    qhm,
+    step_schedule,
+    sutskever,
+    then,
+)
 from momentum_lib.learning import (
     Classifier,
     Digits,
@@ -21,17 +32,18 @@ from momentum_lib.learning import (
     measured,
     spread,
     train,
+    training,
 )
 
 pytest.importorskip("jax", reason="JAX is not installed (extra learning)")
 
 TASK = Classifier(Digits(count=30), (4,), batch=8)
 TRIALS = [
-    Trial(heavy_ball, TASK, 4, {"eta": eta, "gamma": 0.5}, seed=seed, every=2, label={"gamma": 0.5})
+    Trial(heavy_ball.at(eta=eta, gamma=0.5), TASK, 4, seed=seed, every=2, label={"gamma": 0.5})
     for eta in (0.1, 0.01)
     for seed in (0, 1)
 ]
-LOST = replace(TRIALS[0], hyper={"eta": 3e38, "gamma": 0.5})
+LOST = replace(TRIALS[0], rule=heavy_ball.at(eta=3e38, gamma=0.5))
 COLUMNS = ["gamma", "eta", "seed", "t", "loss", "error", "diverged_at"]
 
 quiet = partial(carry_out, progress=False)
@@ -53,7 +65,7 @@ def test_a_row_is_the_end_of_its_training_in_the_order_of_the_trials(here):
     assert list(here.columns) == COLUMNS
     assert here["eta"].tolist() == [0.1, 0.1, 0.01, 0.01] and here["seed"].tolist() == [0, 1, 0, 1]
     for trial, row in zip(TRIALS, here.itertuples(), strict=True):
-        alone = train(heavy_ball, TASK, 4, seed=trial.seed, every=2, **trial.hyper)
+        alone = train(trial.rule, TASK, 4, seed=trial.seed, every=2)
         assert (row.t, row.loss, row.error) == (4, alone.loss[-1], alone.error[-1])
         assert row.diverged_at == np.inf and row.gamma == 0.5
 
@@ -70,7 +82,7 @@ def test_any_executor_carries_the_same_frame(pool, here):
 
 def test_the_records_asked_for_are_kept():
     trial = replace(TRIALS[0], at=(0, 2, 4))
-    alone = train(heavy_ball, TASK, 4, seed=0, every=2, **trial.hyper)
+    alone = train(trial.rule, TASK, 4, seed=0, every=2)
     frame = quiet([trial])
     assert frame["t"].tolist() == [0, 2, 4] and frame["error"].tolist() == alone.error.tolist()
     with pytest.raises(ValueError, match=r"step 3 is not recorded; the records stand at \[0, 2, 4\]"):
@@ -96,9 +108,11 @@ def test_a_diverged_trial_is_a_row_and_is_counted():
     assert (cell["least"], cell["largest"]) == (min(errors), max(errors))
 
 
-def test_a_schedule_has_no_column():
-    frame = quiet([replace(TRIALS[0], hyper={"eta": linear_ramp(0.1, 0.2, 2), "gamma": 0.5})])
-    assert list(frame.columns) == ["gamma", "seed", "t", "loss", "error", "diverged_at"]
+def test_the_step_size_has_a_column_whatever_its_letter_and_a_schedule_has_none():
+    rules = [heavy_ball.at(eta=linear_ramp(0.1, 0.2, 2), gamma=0.5), qhm.at(alpha=0.1, beta=0.5, nu=0.7)]
+    ramp, other = (quiet([replace(TRIALS[0], rule=rule)]) for rule in rules)
+    assert list(ramp.columns) == ["gamma", "seed", "t", "loss", "error", "diverged_at"]
+    assert list(other.columns) == COLUMNS and other["eta"].tolist() == [0.1]
 
 
 def test_a_function_is_told_how_far_it_is():
@@ -142,8 +156,8 @@ def test_what_is_in_the_folder_is_not_trained_again(here, tmp_path, monkeypatch)
         {"every": 1},
         {"target": 0.1},
         {"at": (0, 4)},
-        {"rule": gradient_descent},
-        {"hyper": {"eta": 0.1, "gamma": 0.51}},
+        {"rule": gradient_descent.at(eta=0.1)},
+        {"rule": heavy_ball.at(eta=0.1, gamma=0.51)},
         {"task": replace(TASK, squared=True)},
     ],
     ids=lambda change: next(iter(change)),
@@ -166,20 +180,40 @@ def test_a_result_of_other_code_is_trained_again(tmp_path, monkeypatch):
 
 
 def test_a_kill_while_writing_leaves_no_half_result(here, tmp_path, monkeypatch):
-    def killed(*args, **kwargs):
+    def killed(path, content):
+        path.write_text("half of it")
         raise KeyboardInterrupt
 
-    def half_written(path, content):
-        with path.open("wb") as stream:
-            stream.write(content[: len(content) // 2])
-        raise KeyboardInterrupt
-
-    for name, instead in [("replace", killed), ("write_bytes", half_written)]:
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, name, instead)
-            with pytest.raises(KeyboardInterrupt):
-                quiet(TRIALS, folder=tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "write_bytes", killed)
+        quiet(TRIALS, folder=tmp_path)
     assert quiet(TRIALS, folder=tmp_path).equals(here)
+
+
+def test_settings_are_told_as_they_were_when_the_committed_results_were_made():
+    """The first line of each file in notebooks/results is a digest of this; another telling unmakes them."""
+    ramp = step_schedule([0.9, 0.98], [60])
+    trial = Trial(nesterov.at(eta=2, gamma=ramp), TASK, 4, 1, 2, label={"a": 1}, at=(2, 4))
+    source = {"kind": "Digits", "count": 30, "shuffled_labels": None}
+    assert json.loads(json.dumps(trial.settings)) == {
+        "rule": "nesterov",
+        "task": {"kind": "Classifier", "source": source, "widths": [4], "batch": 8, "squared": False},
+        **{"steps": 4, "seed": 1, "every": 2, "target": None, "at": [2, 4]},
+        **{"eta": 2, "gamma": "step_schedule(values=[0.9, 0.98], boundaries=[60])"},
+    }
+    assert isinstance(trial.settings["eta"], int)  # 2 and 2.0 are not one text
+    told = "then(first=sutskever(gamma_max=0.99, period=3), steps=7500, second=0.9)"
+    assert training.describe(then(sutskever(0.99, 3), 7500, 0.9)) == told
+
+
+def test_a_letter_that_bears_the_name_of_another_setting_is_told_beside_it():
+    def step(theta, grad, *, steps, at):
+        return (theta - steps * at * grad(theta),)
+
+    own = Rule(step, name="own")
+    told = [Trial(own.at(steps=a, at=b), TASK, c).settings for a, b, c in [(2, 1, 4), (4, 1, 4), (4, 1, 2)]]
+    assert told[0]["letter steps"] == 2 and told[0]["steps"] == 4 and told[0]["at"] is None
+    assert told[0] != told[1] != told[2]
 
 
 # --- From trials to a table -------------------------------------------------------------------------
@@ -196,37 +230,29 @@ def frame_of(errors):
     return pd.DataFrame(rows)
 
 
-def chosen(errors):
-    best = best_eta_of(frame_of(errors), ["rule"])
-    return {rule: (set(rows["eta"]), set(rows["edge"])) for rule, rows in best.groupby("rule")}
-
-
-def test_the_best_eta_of_a_cell_has_the_least_mean_error():
-    errors = {
-        "a": {0.1: [3.0, 3.0], 0.2: [1.0, 4.0], 0.4: [0.0, 9.0]},  # the least single error does not win
-        "b": {0.1: [1.0, 2.0], 0.2: [2.0, 2.0]},
-    }
-    assert chosen(errors) == {"a": ({0.2}, {False}), "b": ({0.1}, {True})}
-    best = best_eta_of(frame_of(errors), ["rule"])
-    assert best["error"].tolist() == [1.0, 4.0, 1.0, 2.0] and best["seed"].tolist() == [0, 1, 0, 1]
-
-
-def test_an_eta_with_a_diverged_seed_is_not_chosen_while_another_is_left():
-    assert chosen({"a": {0.1: [9.0, 9.0], 0.2: [8.0, 8.0], 0.4: [0.0, np.inf]}}) == {"a": ({0.2}, {False})}
-    assert chosen({"a": {0.1: [9.0, 9.0], 0.2: [np.inf, 0.0]}}) == {"a": ({0.1}, {True})}
-    nothing_left = best_eta_of(frame_of({"a": {0.1: [np.inf, 1.0], 0.2: [1.0, np.inf]}}), ["rule"])
-    assert len(nothing_left) == 2 and np.isinf(nothing_left["error"]).any()
-
-
-def test_an_error_that_is_no_number_is_not_chosen_over_one_that_is():
-    frame = pd.DataFrame({"eta": [0.1, 0.1, 0.2, 0.2], "error": [np.nan, 0.5, 1.0, 1.0], "cell": 1})
-    assert best_eta_of(frame, ["cell"])["eta"].unique().tolist() == [0.2]
-
-
-def test_an_eta_at_the_end_of_what_was_tried_is_told():
-    for best, edge in [(0.1, True), (0.2, False), (0.4, True)]:
-        errors = {"a": {eta: [1.0 + (eta != best)] for eta in (0.1, 0.2, 0.4)}}
-        assert chosen(errors) == {"a": ({best}, {edge})}
+@pytest.mark.parametrize(
+    ("errors", "eta", "edge"),
+    [
+        (
+            {0.1: [3.0, 3.0], 0.2: [1.0, 4.0], 0.4: [0.0, 9.0]},
+            0.2,
+            False,
+        ),  # the least mean, not the least seed
+        ({0.1: [1.0, 2.0], 0.2: [2.0, 2.0]}, 0.1, True),
+        ({0.1: [2.0], 0.2: [2.0], 0.4: [1.0]}, 0.4, True),
+        ({0.1: [9.0, 9.0], 0.2: [8.0, 8.0], 0.4: [0.0, np.inf]}, 0.2, False),  # a seed diverged
+        ({0.1: [9.0, 9.0], 0.2: [np.inf, 0.0]}, 0.1, True),
+        ({0.1: [np.nan, 0.5], 0.2: [1.0, 1.0]}, 0.2, True),
+        ({0.1: [np.inf, 1.0], 0.2: [1.0, np.inf]}, 0.1, True),  # nothing else is left
+    ],
+)
+def test_the_best_eta_of_a_cell_has_the_least_mean_error_and_its_edge_is_told(errors, eta, edge):
+    other = {0.3: [7.0, 7.0], 0.5: [8.0, 8.0]}  # another cell changes nothing
+    best = best_eta_of(frame_of({"a": errors, "b": other}), ["rule"])
+    a, b = (best[best["rule"] == rule] for rule in "ab")
+    assert (a["eta"] == eta).all() and (a["edge"] == edge).all() and (b["eta"] == 0.3).all()
+    np.testing.assert_array_equal(a["error"], errors[eta])
+    assert a["seed"].tolist() == list(range(len(a)))
 
 
 # --- Campaigns that take hours ----------------------------------------------------------------------

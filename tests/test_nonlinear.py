@@ -5,7 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from momentum_lib import RULES, NotLinear, RuleError, heavy_ball, iteration_matrix, nesterov, run, torch_sgd
+from momentum_lib import RULES, NotLinear, RuleError, heavy_ball, nesterov, run, torch_sgd
+from momentum_lib.definition import CARD_FIELDS
 from momentum_lib.nonlinear import (
     NONLINEAR,
     adam,
@@ -19,54 +20,65 @@ from momentum_lib.nonlinear import (
 )
 from momentum_lib.problems import Quadratic, Rosenbrock
 from momentum_lib.schedules import nesterov_sequence
+from momentum_lib.spectrum.probing import iteration_matrix
 
 F = Quadratic([1.0, 0.3, 0.01], minimizer=[1, 2, 3])
-HYPER = {
-    "gradient_restart": {"eta": 0.5},
-    "function_restart": {"eta": 0.5},
-    "fixed_restart": {"eta": 0.5, "period": 7.5},
-    "signum": {"eta": 0.01, "gamma": 0.9},
-    "lion": {"eta": 0.01, "weight_decay": 0.1},
-    "normalized_momentum": {"eta": 0.01, "gamma": 0.9},
-    "adam": {"eta": 0.01},
-    "clipped_heavy_ball": {"eta": 0.1, "gamma": 0.9, "threshold": 0.5},
-}
-EVERY = [*NONLINEAR.values(), function_restart(F.value), clipped(heavy_ball)]
+EVERY = [
+    gradient_restart.at(eta=0.5),
+    function_restart(F.value).at(eta=0.5),
+    fixed_restart.at(eta=0.5, period=7.5),
+    signum.at(eta=0.01, gamma=0.9),
+    lion.at(eta=0.01, weight_decay=0.1),
+    normalized_momentum.at(eta=0.01, gamma=0.9),
+    adam.at(eta=0.01),
+    clipped(heavy_ball.at(eta=0.1, gamma=0.9)).at(threshold=0.5),
+]
 
 
 @pytest.mark.parametrize("rule", EVERY, ids=lambda r: r.name)
 class TestEveryNonlinearRule:
     def test_it_is_refused_as_a_matrix(self, rule):
-        value = (lambda x: x**2) if rule.name == "function_restart" else None
+        scalar = function_restart(lambda x: x**2).at(eta=0.5)  # a matrix is read on numbers
         with pytest.raises(NotLinear):
-            iteration_matrix(function_restart(value) if value else rule, 0.7, **HYPER[rule.name])
+            iteration_matrix(scalar if rule.name == "function_restart" else rule, 0.7)
         assert rule.name not in RULES
 
     def test_a_grid_is_the_loop_over_it(self, rule):
-        hyper, etas = HYPER[rule.name], np.array([0.02, 0.1, 0.3])
+        etas = np.array([0.02, 0.1, 0.3])
         starts = np.random.default_rng(0).standard_normal((4, 3))
-        together = run(rule, F.grad, starts, 60, **{**hyper, "eta": etas}).theta
+        together = run(rule.at(eta=etas), F.grad, starts, 60).theta
         assert together.shape == (61, 3, 4, 3)
         for i, eta in enumerate(etas):
             for j, start in enumerate(starts):
-                alone = run(rule, F.grad, start, 60, **{**hyper, "eta": eta}).theta
+                alone = run(rule.at(eta=eta), F.grad, start, 60).theta
                 assert together[:, i, j] == pytest.approx(alone, rel=1e-12, abs=1e-13)
 
     def test_the_dtype_is_kept_and_inputs_are_left_alone(self, rule):
         start = np.ones(3, np.float32)
         start.flags.writeable = False
-        out = run(rule, F.grad, start, 20, **HYPER[rule.name])
+        out = run(rule, F.grad, start, 20)
         assert all(values.dtype == np.float32 for values in out.slots.values())
 
-    def test_it_comes_nearer(self, rule):
-        theta = run(rule, F.grad, np.zeros(3), 400, **HYPER[rule.name]).theta
-        assert F.gap(theta[-1]) < F.gap(theta[0]) / 2
+    def test_it_comes_nearer_and_goes_on_where_it_stopped(self, rule):
+        whole = run(rule, F.grad, np.zeros(3), 400)
+        assert F.gap(whole.theta[-1]) < F.gap(whole.theta[0]) / 2
+        half = run(rule, F.grad, np.zeros(3), 173)
+        assert (half.resume(227).theta == whole.theta).all()
 
     def test_it_starts_at_rest_and_travels(self, rule):
         theta, *others = rule.init(np.array([1.0, 2.0]))
         assert all((slot == 0).all() for slot in others)
         there = pickle.loads(pickle.dumps(rule))
-        assert there.slots == rule.slots and there.hyper == rule.hyper and there.name == rule.name
+        assert (repr(there), there.slots, there.hyper) == (repr(rule), rule.slots, rule.hyper)
+        assert run(there, F.grad, np.zeros(3), 9).theta[-1] == pytest.approx(
+            run(rule, F.grad, np.zeros(3), 9).theta[-1], rel=1e-15
+        )
+
+
+def test_every_one_is_here_and_has_a_card_in_the_index_of_the_house():
+    assert {*NONLINEAR, "function_restart", "clipped_heavy_ball"} == {rule.name for rule in EVERY}
+    for rule in EVERY[:-1]:
+        assert {*CARD_FIELDS, "Display"} <= set(rule.card) and "t+1" not in rule.__doc__
 
 
 class TestRestart:
@@ -84,15 +96,15 @@ class TestRestart:
         f = Quadratic(np.geomspace(1 / kappa, 1, 200))
         q = (kappa**0.5 - 1) / (kappa**0.5 + 1)
         schemes = {
-            "optimal": (nesterov, {"gamma": q}),
-            "none": (nesterov, {"gamma": nesterov_sequence()}),
-            "function": (function_restart(f.value), {}),
-            "gradient": (gradient_restart, {}),
-            "fixed": (fixed_restart, {"period": np.e * (8 * kappa) ** 0.5}),
+            "optimal": nesterov.at(gamma=q),
+            "none": nesterov.at(gamma=nesterov_sequence()),
+            "function": function_restart(f.value),
+            "gradient": gradient_restart,
+            "fixed": fixed_restart.at(period=np.e * (8 * kappa) ** 0.5),
         }
         restarts = {}
-        for name, (rule, hyper) in schemes.items():
-            out = run(rule, f.grad, np.ones(200), 2400, eta=1.0, record=("theta", *rule.slots[3:]), **hyper)
+        for name, rule in schemes.items():
+            out = run(rule.at(eta=1.0), f.grad, np.ones(200), 2400, record=("theta", *rule.slots[3:]))
             gap = f.gap(out.theta)
             first = int(np.argmax(gap <= 1e-10 * gap[0]))
             assert abs(first - counts[name]) <= (name == "fixed")
@@ -102,92 +114,99 @@ class TestRestart:
             assert restarts == {"function": 2, "gradient": 3, "fixed": 2}
 
     def test_without_a_restart_it_is_nesterov_under_its_sequence(self):
-        plain = run(nesterov, F.grad, np.zeros(3), 50, eta=1.0, gamma=nesterov_sequence()).theta
-        never = run(fixed_restart, F.grad, np.zeros(3), 50, eta=1.0, period=1e9).theta
+        plain = run(nesterov.at(eta=1.0, gamma=nesterov_sequence()), F.grad, np.zeros(3), 50).theta
+        never = run(fixed_restart.at(eta=1.0, period=1e9), F.grad, np.zeros(3), 50).theta
         assert never == pytest.approx(plain, rel=1e-13, abs=1e-14)
 
     def test_after_a_restart_the_run_begins_anew(self):
-        out = run(fixed_restart, F.grad, np.zeros(3), 30, eta=1.0, period=10)
-        again = run(nesterov, F.grad, out.theta[20], 9, eta=1.0, gamma=nesterov_sequence()).theta
+        out = run(fixed_restart.at(eta=1.0, period=10), F.grad, np.zeros(3), 30)
+        again = run(nesterov.at(eta=1.0, gamma=nesterov_sequence()), F.grad, out.theta[20], 9).theta
         assert out.theta[20:30] == pytest.approx(again, rel=1e-13)
         assert out.slots["restarts"][[9, 10, 19, 20, 30], 0].tolist() == [0, 1, 1, 2, 3]
 
     def test_the_function_scheme_restarts_where_f_rose(self):
-        out = run(function_restart(F.value), F.grad, np.zeros(3), 80, eta=1.0)
+        out = run(function_restart(F.value).at(eta=1.0), F.grad, np.zeros(3), 80)
         rose = np.diff(F.value(out.theta)) > 0
         assert (np.diff(out.slots["restarts"][:, 0]) == rose).all() and rose.any()
 
     def test_the_gradient_scheme_restarts_where_the_gradient_opposes_the_step(self):
-        out = run(gradient_restart, F.grad, np.zeros(3), 80, eta=1.0)
+        out = run(gradient_restart.at(eta=1.0), F.grad, np.zeros(3), 80)
         step = np.diff(out.theta, axis=0)
         opposed = (F.grad(out.queries) * step).sum(-1) > 0
         assert (np.diff(out.slots["restarts"][:, 0]) == opposed).all() and opposed.any()
 
     def test_what_cannot_be_read_by_point_is_refused(self):
         with pytest.raises(RuleError, match=r"theta0=\[x\]"):
-            run(gradient_restart, lambda x: x, 1.0, 3, eta=np.array([0.1, 0.2]))
+            run(gradient_restart.at(eta=np.array([0.1, 0.2])), lambda x: x, 1.0, 3)
         with pytest.raises(RuleError, match="value"):
             function_restart(3)
 
 
 class TestClipping:
-    def test_short_gradients_are_left_alone_to_the_bit(self):
-        plain = run(heavy_ball, F.grad, np.ones(3), 40, eta=0.1, gamma=0.9).theta
-        wide = run(clipped(heavy_ball), F.grad, np.ones(3), 40, eta=0.1, gamma=0.9, threshold=1e6).theta
-        assert (plain == wide).all()
+    @pytest.mark.parametrize(
+        "rule", [heavy_ball.at(eta=0.1, gamma=0.9), torch_sgd.at(eta=0.1, gamma=0.9, dampening=0.5)], ids=repr
+    )
+    def test_short_gradients_and_the_first_step_are_left_alone_to_the_bit(self, rule):
+        plain = run(rule, F.grad, np.ones(3), 40).theta
+        assert (plain == run(clipped(rule).at(threshold=1e6), F.grad, np.ones(3), 40).theta).all()
 
-    def test_the_first_step_of_the_rule_is_kept(self):
-        hyper = {"eta": 0.1, "gamma": 0.9, "dampening": 0.5}
-        plain = run(torch_sgd, F.grad, np.ones(3), 10, **hyper).theta
-        wide = run(clipped(torch_sgd), F.grad, np.ones(3), 10, threshold=1e6, **hyper).theta
-        assert (plain == wide).all()
+    def test_what_is_set_stays_set_and_one_rule_is_made_once(self):
+        half = clipped(heavy_ball.at(gamma=0.9))
+        assert half.free == ("eta", "threshold") and half.setting == {"gamma": 0.9}
+        assert half.at(eta=1, threshold=2) == clipped(heavy_ball).at(gamma=0.9, eta=1, threshold=2)
+        assert pickle.loads(pickle.dumps(half)) == half
         assert clipped(torch_sgd).hyper == ("eta", "gamma", "threshold", "dampening", "weight_decay")
+        assert (half.step_letters, half.momentum_letters) == (("eta",), ("gamma",))
+        with pytest.raises(RuleError, match=r'RULES\["heavy_ball"\]'):
+            clipped("heavy_ball")
 
     def test_no_step_is_longer_than_the_threshold_allows(self):
-        hyper = {"eta": 1e-3, "gamma": 0.9, "threshold": 2.0}
-        out = run(clipped(heavy_ball), Rosenbrock().grad, [-1.5, 2.0], 500, **hyper)
+        rule = clipped(heavy_ball.at(eta=1e-3, gamma=0.9)).at(threshold=2.0)
+        out = run(rule, Rosenbrock().grad, [-1.5, 2.0], 500)
         steps = np.linalg.norm(np.diff(out.theta, axis=0), axis=-1)
         assert steps.max() <= 1e-3 * 2 / (1 - 0.9) * (1 + 1e-12)  # upper
         assert steps[0] == pytest.approx(2e-3, rel=1e-12)
 
     def test_a_zero_gradient_stays_zero_and_a_bad_threshold_is_refused(self):
-        out = run(clipped(heavy_ball), F.grad, F.minimizer, 3, eta=0.1, gamma=0.9, threshold=1.0)
-        assert (out.theta == F.minimizer).all()
+        rule = clipped(heavy_ball.at(eta=0.1, gamma=0.9))
+        assert (run(rule.at(threshold=1.0), F.grad, F.minimizer, 3).theta == F.minimizer).all()
         with pytest.raises(RuleError, match="threshold is 0"):
-            run(clipped(heavy_ball), F.grad, F.minimizer, 3, eta=0.1, gamma=0.9, threshold=0.0)
+            run(rule.at(threshold=0.0), F.grad, F.minimizer, 3)
 
 
 class TestDefinitions:
     def test_normalized_steps_have_length_eta_and_none_is_taken_at_rest(self):
-        out = run(normalized_momentum, F.grad, np.zeros(3), 50, eta=0.03, gamma=0.9).theta
+        rule = normalized_momentum.at(eta=0.03, gamma=0.9)
+        out = run(rule, F.grad, np.zeros(3), 50).theta
         assert np.linalg.norm(np.diff(out, axis=0), axis=-1) == pytest.approx(np.full(50, 0.03), rel=1e-12)
-        still = run(normalized_momentum, F.grad, F.minimizer, 3, eta=0.03, gamma=0.9).theta
+        still = run(rule, F.grad, F.minimizer, 3).theta
         assert (still == F.minimizer).all()
 
     def test_signum_is_lion_with_one_average(self):
-        a = run(signum, F.grad, np.zeros(3), 50, eta=0.03, gamma=0.9).theta
-        b = run(lion, F.grad, np.zeros(3), 50, eta=0.03, beta1=0.9, beta2=0.9).theta
+        a = run(signum.at(eta=0.03, gamma=0.9), F.grad, np.zeros(3), 50).theta
+        b = run(lion.at(eta=0.03, beta1=0.9, beta2=0.9), F.grad, np.zeros(3), 50).theta
         assert (a == b).all()
 
     @pytest.mark.parametrize(
-        ("rule", "name", "ours", "theirs"),
+        ("rule", "theirs"),
         [
-            (adam, "adam", {"eta": 0.05}, {"learning_rate": 0.05}),
-            (adam, "adam", {"eta": 0.05, "beta1": 0.5, "beta2": 0.9, "eps": 1e-3},
+            (adam.at(eta=0.05), {"learning_rate": 0.05}),
+            (adam.at(eta=0.05, beta1=0.5, beta2=0.9, eps=1e-3),
              {"learning_rate": 0.05, "b1": 0.5, "b2": 0.9, "eps": 1e-3}),
-            (lion, "lion", {"eta": 0.02, "weight_decay": 0.1}, {"learning_rate": 0.02, "weight_decay": 0.1}),
+            (lion.at(eta=0.02, weight_decay=0.1), {"learning_rate": 0.02, "weight_decay": 0.1}),
         ],
+        ids=repr,
     )  # fmt: skip
-    def test_adam_and_lion_are_optax(self, rule, name, ours, theirs):
+    def test_adam_and_lion_are_optax(self, rule, theirs):
         optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
         f = Rosenbrock()
         with jax.enable_x64(True):
-            optimizer = getattr(optax, name)(**theirs)
+            optimizer = getattr(optax, rule.name)(**theirs)
             theta = jax.numpy.array([-1.2, 1.0])
             state, path = optimizer.init(theta), [np.array(theta)]
             for _ in range(40):
                 updates, state = optimizer.update(jax.numpy.array(f.grad(np.array(theta))), state, theta)
                 theta = optax.apply_updates(theta, updates)
                 path.append(np.array(theta))
-        mine = run(rule, f.grad, [-1.2, 1.0], 40, **ours).theta
+        mine = run(rule, f.grad, [-1.2, 1.0], 40).theta
         assert mine == pytest.approx(np.array(path), rel=1e-10)

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from momentum_lib.collection import notebooks
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+GATE = (ROOT / ".ci/run").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -36,9 +39,19 @@ def test_reading_map_links_every_notebook():
     assert not missing, "link each in the README's reading map, as [Title](notebooks/NAME.ipynb)"
 
 
-def test_gate_runs_the_command_of_the_readme():
-    assert "\nuv run pytest " in README
-    assert "\nstep uv run pytest " in (ROOT / ".ci/run").read_text(encoding="utf-8")
+def test_gate_runs_the_commands_of_the_readme_and_then_what_needs_a_framework():
+    steps = re.findall(r"^step (.*?)(?: +#.*)?$", GATE.replace("\\\n", ""), flags=re.MULTILINE)
+    assert re.findall(r"^(uv run .*?) +# .*", README, flags=re.MULTILINE)[:2] == [
+        "uv run momentum reproduce",
+        "uv run pytest",
+    ]
+    assert steps[:2] == ["uv run momentum reproduce --check", "uv run pytest"]
+    assert steps[-2] == "install_frameworks"
+    tests = {p for p in (ROOT / "tests").glob("test_*.py") if "(extra frameworks)" in p.read_text("utf-8")}
+    tests |= {n.path for n in notebooks(ROOT) if {"torch", "keras", "tensorflow"} & {*n.requires}}
+    tests -= {Path(__file__)}
+    needy = {path.relative_to(ROOT).as_posix() for path in tests}
+    assert len(needy) > 3 and not needy - {*steps[-1].split()}, "name each in the last step of .ci/run"
 
 
 def test_citation_is_that_of_the_package():

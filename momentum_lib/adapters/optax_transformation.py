@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from momentum_lib.adapters.stepping import look_ahead_refused, settle
+from momentum_lib.adapters.edges import look_ahead_refused, one_number
+from momentum_lib.clock import Clock
 from momentum_lib.definition import Rule, RuleError
 from momentum_lib.schedules import Schedule
 
@@ -23,7 +24,7 @@ class RuleState(NamedTuple):
     slots: tuple[Any, ...]
 
 
-def as_optax(rule: Rule, **hyper: Any) -> optax.GradientTransformationExtraArgs:
+def as_optax(rule: Rule) -> optax.GradientTransformationExtraArgs:
     """Turn a rule into an optax gradient transformation.
 
     The parameters, a tree of arrays, are theta as one vector, so a rule that looks at whole points sees them
@@ -33,10 +34,9 @@ def as_optax(rule: Rule, **hyper: Any) -> optax.GradientTransformationExtraArgs:
     Parameters
     ----------
     rule : Rule
-        Written in arithmetic, as those of `RULES` are: NumPy's functions do not trace.
-    **hyper
-        Hyper-parameters as numbers or functions of t. **t is 1 on the first step**; optax's own schedules
-        count from 0, so write ``eta=lambda t: schedule(t - 1)``.
+        At its setting; written in arithmetic, as those of `RULES` are: NumPy's functions do not trace. A
+        letter is a number, traced or not, or a function of t. **t is 1 on the first step**; optax's own
+        schedules count from 0, so write ``.at(eta=lambda t: schedule(t - 1))``.
 
     Returns
     -------
@@ -47,14 +47,14 @@ def as_optax(rule: Rule, **hyper: Any) -> optax.GradientTransformationExtraArgs:
     Raises
     ------
     RuleError
-        An unknown or missing hyper-parameter; from ``update``, params or a needed gradient function left out.
+        What is no rule, an open letter; from ``update``, params or a needed gradient function left out.
 
     Examples
     --------
     >>> import jax, optax
     >>> from momentum_lib import heavy_ball
     >>> params, gradient = {"w": jax.numpy.ones(2)}, jax.grad(lambda p: (p["w"] ** 2).sum())
-    >>> optimizer = as_optax(heavy_ball, eta=0.25, gamma=0.5)
+    >>> optimizer = as_optax(heavy_ball.at(eta=0.25, gamma=0.5))
     >>> state = optimizer.init(params)
     >>> for _ in range(2):
     ...     updates, state = optimizer.update(gradient(params), state, params)
@@ -66,15 +66,24 @@ def as_optax(rule: Rule, **hyper: Any) -> optax.GradientTransformationExtraArgs:
     import optax
     from jax.flatten_util import ravel_pytree
 
-    settings = settle(rule, hyper)
     numpy = jax.numpy
 
-    def read(schedule: Any, t: Any, dtype: Any) -> Any:
-        """A schedule's value; the library's own count in NumPy, so they are called back from the trace."""
-        if not isinstance(schedule, Schedule):
-            return numpy.asarray(schedule(t), dtype)
-        shape = jax.ShapeDtypeStruct((), dtype)
-        return jax.pure_callback(lambda t: np.asarray(schedule(int(t)), dtype), shape, t)
+    def read(name: str, value: Any) -> Any:
+        return value if isinstance(value, jax.core.Tracer) else one_number(name, value)
+
+    def traceable(schedule: Schedule) -> Any:
+        """A schedule of the library counts in NumPy, so it is called back from the trace."""
+
+        def traced(t: Any) -> Any:
+            like = jax.ShapeDtypeStruct((), numpy.result_type(float))
+            return jax.pure_callback(lambda t: np.asarray(schedule(int(t)), like.dtype), like, t)
+
+        return traced
+
+    clock = Clock(rule, read)
+    clock.letters(1)  # what is wrong with a schedule is told here, not from within a trace
+    ours = {name: traceable(s) for name, s in clock.schedules.items() if isinstance(s, Schedule)}
+    clock = Clock(rule.at(**ours), read)
 
     def init(params: Any) -> RuleState:
         theta, _ = ravel_pytree(params)
@@ -85,7 +94,7 @@ def as_optax(rule: Rule, **hyper: Any) -> optax.GradientTransformationExtraArgs:
         gradients: Any, state: RuleState, params: Any = None, *, grad_fn: Any = None, **extra: Any
     ) -> tuple[Any, RuleState]:
         if params is None:
-            raise RuleError(f"{rule} moves theta; call update(gradients, state, params).")
+            raise RuleError(f"{rule.name} moves theta; call update(gradients, state, params).")
         theta, unravel = ravel_pytree(params)
 
         def ask(x: Any) -> Any:
@@ -96,18 +105,16 @@ def as_optax(rule: Rule, **hyper: Any) -> optax.GradientTransformationExtraArgs:
             return ravel_pytree(gradients)[0]
 
         t = state.t + 1
-        now = {n: read(v, t, theta.dtype) if callable(v) else v for n, v in settings.items()}
-        if "t" in rule.hyper:
-            now["t"] = numpy.asarray(t, theta.dtype)
+        letters = {n: numpy.asarray(v, theta.dtype) for n, v in clock.letters(t).items()}
 
-        def take(step: Any) -> Any:
-            slots = rule.apply(step, (theta, *state.slots), ask, now)
+        def take(t: int) -> Any:
+            slots = rule.apply(clock.body(t), (theta, *state.slots), ask, letters)
             return tuple(numpy.asarray(slot, theta.dtype) for slot in slots)
 
         if rule.has_first_step:
-            new, *slots = jax.lax.cond(t == 1, lambda: take(rule.first_step), lambda: take(rule.step))
+            new, *slots = jax.lax.cond(t == 1, lambda: take(1), lambda: take(2))
         else:
-            new, *slots = take(rule.step)
+            new, *slots = take(2)
         return unravel(new - theta), RuleState(t, tuple(slots))
 
     return optax.GradientTransformationExtraArgs(init, update)

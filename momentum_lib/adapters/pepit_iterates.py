@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from momentum_lib.adapters.stepping import advance, check_names, settle
+from momentum_lib.adapters.edges import one_number
+from momentum_lib.clock import Clock, count_of
 from momentum_lib.definition import Rule, RuleError
 
 __all__ = ["as_pepit"]
 
 
 def as_pepit(rule: Rule) -> Callable[..., list[Any]]:
-    """Turn a rule into ``iterates(function, start, steps, **hyper)`` on PEPit's points.
+    """Turn a rule into ``iterates(function, start, steps)`` on PEPit's points.
 
     The rule's own lines run on PEPit's symbols, so the worst case is that of the rule and of nothing
     retyped. The list returned holds the reported iterates theta_0, ..., theta_steps as PEPit points.
@@ -24,18 +25,19 @@ def as_pepit(rule: Rule) -> Callable[..., list[Any]]:
     Parameters
     ----------
     rule : Rule
-        Linear rules only: PEPit's points add up and scale.
+        At its setting, each letter a number or a function of t (1 on the first step). Linear rules only:
+        PEPit's points add up and scale.
 
     Returns
     -------
     callable
-        ``iterates(function, start, steps, **hyper)``: `function` from ``PEP.declare_function``, `start` from
-        ``PEP.set_initial_point``, hyper-parameters as numbers or functions of t (1 on the first step).
+        ``iterates(function, start, steps)``: `function` from ``PEP.declare_function``, `start` from
+        ``PEP.set_initial_point``.
 
     Raises
     ------
     RuleError
-        An unknown or missing hyper-parameter, or a step that PEPit's points cannot carry.
+        What is no rule, an open letter, or a step that PEPit's points cannot carry.
 
     Examples
     --------
@@ -49,28 +51,25 @@ def as_pepit(rule: Rule) -> Callable[..., list[Any]]:
     >>> f = problem.declare_function(SmoothStronglyConvexFunction, mu=0.1, L=1.0)
     >>> minimizer, start = f.stationary_point(), problem.set_initial_point()
     >>> problem.set_initial_condition(f(start) - f(minimizer) <= 1)
-    >>> theta = as_pepit(heavy_ball)(f, start, 2, eta=0.5, gamma=(0.95 * 0.5) ** 0.5)
+    >>> theta = as_pepit(heavy_ball.at(eta=0.5, gamma=(0.95 * 0.5) ** 0.5))(f, start, 2)
     >>> problem.set_performance_metric(f(theta[-1]) - f(minimizer))
     >>> round(problem.solve(solver="CLARABEL", verbose=0), 4)
     0.7535
     """
-    check_names(rule, ())
+    clock = Clock(rule, one_number)  # PEPit's points refuse NumPy's numbers
 
-    def iterates(function: Any, start: Any, steps: int, **hyper: Any) -> list[Any]:
-        settings = settle(rule, hyper)
-        # PEPit's points refuse NumPy's integers and any other kind of number.
-        read = {n: (lambda t, v=v: float(v(t))) if callable(v) else v for n, v in settings.items()}
+    def iterates(function: Any, start: Any, steps: int) -> list[Any]:
         state = rule.init(start)
         theta = [state[0]]
-        for t in range(1, steps + 1):
+        for t in range(1, count_of("steps", steps) + 1):
             try:
-                state = advance(rule, state, function.gradient, t, read)
+                state = clock.advance(state, function.gradient, t)
+            except RuleError:
+                raise
             except (TypeError, AssertionError) as error:
-                if isinstance(error, RuleError):
-                    raise
                 raise RuleError(
-                    f"{rule} does more than add and scale points, and PEPit's points can no more ({error}); "
-                    "write it in arithmetic, or use run on examples."
+                    f"{rule.name} does more than add and scale points, and PEPit's points can no more "
+                    f"({error}); write it in arithmetic, or use run on examples."
                 ) from error
             theta.append(state[0])
         return theta

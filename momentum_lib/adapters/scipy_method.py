@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from momentum_lib.adapters.stepping import advance, settle
+from momentum_lib.adapters.edges import one_number
+from momentum_lib.clock import Clock, count_of
 from momentum_lib.definition import Rule
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["as_scipy_method"]
 
 
-def as_scipy_method(rule: Rule, **hyper: Any) -> Callable[..., OptimizeResult]:
+def as_scipy_method(rule: Rule) -> Callable[..., OptimizeResult]:
     """Turn a rule into a ``method`` for ``scipy.optimize.minimize``.
 
     Its options are ``maxiter`` (10,000) and ``tol`` (1e-6, the ``tol`` of `minimize`): the run ends when the
@@ -27,8 +28,7 @@ def as_scipy_method(rule: Rule, **hyper: Any) -> Callable[..., OptimizeResult]:
     Parameters
     ----------
     rule : Rule
-    **hyper
-        Hyper-parameters as numbers or functions of t, which is 1 on the first step.
+        At its setting, each letter a number or a function of t, which is 1 on the first step.
 
     Returns
     -------
@@ -40,18 +40,18 @@ def as_scipy_method(rule: Rule, **hyper: Any) -> Callable[..., OptimizeResult]:
     Raises
     ------
     RuleError
-        An unknown or missing hyper-parameter.
+        What is no rule, an open letter.
 
     Examples
     --------
     >>> from scipy.optimize import minimize, rosen, rosen_der
     >>> from momentum_lib import heavy_ball
-    >>> method = as_scipy_method(heavy_ball, eta=1e-3, gamma=0.9)
+    >>> method = as_scipy_method(heavy_ball.at(eta=1e-3, gamma=0.9))
     >>> found = minimize(rosen, [-1.2, 1.0], jac=rosen_der, method=method)
     >>> found.success, found.x.round(4).tolist()
     (True, [1.0, 1.0])
     """
-    settings = settle(rule, hyper)
+    clock = Clock(rule, one_number)
 
     def method(
         fun: Callable[..., Any],
@@ -69,11 +69,11 @@ def as_scipy_method(rule: Rule, **hyper: Any) -> Callable[..., OptimizeResult]:
         # SciPy always hands over hess, hessp, bounds and constraints, empty where the caller gave none.
         for name, value in given.items():
             if name not in ("hess", "hessp", "bounds", "constraints"):
-                raise ValueError(f"{rule} has no option {name!r}; it has maxiter and tol.")
+                raise ValueError(f"{rule.name} has no option {name!r}; it has maxiter and tol.")
             if value is not None and value != ():
-                raise ValueError(f"{rule} makes no use of {name}; leave it out, or take another method.")
+                raise ValueError(f"{rule.name} makes no use of {name}; leave it out, or take another method.")
         if not callable(jac):
-            raise ValueError(f"{rule} needs the gradient; pass jac=, the function or True, not {jac!r}.")
+            raise ValueError(f"{rule.name} needs the gradient; pass jac=, the function or True, not {jac!r}.")
         read: list[float] = []
         # SciPy hands the callback over as the caller wrote it: of x, or of intermediate_result.
         whole = callback is not None and "intermediate_result" in inspect.signature(callback).parameters
@@ -86,9 +86,9 @@ def as_scipy_method(rule: Rule, **hyper: Any) -> Callable[..., OptimizeResult]:
         state = rule.init(np.array(x0, float))
         status, message, calm, nfev, t = 1, "The maximum number of steps was made.", 0, 0, 0
         with np.errstate(all="ignore"):  # divergence is a result
-            for t in range(1, maxiter + 1):
+            for t in range(1, count_of("maxiter", maxiter) + 1):
                 before = len(read)
-                state = advance(rule, state, ask, t, settings)
+                state = clock.advance(state, ask, t)
                 calm = calm + 1 if max(read[before:], default=np.inf) <= tol else 0
                 if not np.isfinite(state[0]).all():
                     status, message = 2, f"The run left the finite numbers at step {t}."

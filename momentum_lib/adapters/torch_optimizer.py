@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from momentum_lib.adapters.stepping import advance, check_names, look_ahead_refused, settle
+from momentum_lib.adapters.edges import look_ahead_refused, one_number
+from momentum_lib.clock import Clock, a_rule
 from momentum_lib.definition import Rule
 
 if TYPE_CHECKING:
@@ -16,11 +18,11 @@ __all__ = ["as_torch"]
 def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
     """Turn a rule into a subclass of ``torch.optim.Optimizer``.
 
-    Its instances take the rule's hyper-parameters by their names here (``eta``, ``gamma``), as numbers or
-    functions of t (1 on the first step), also by parameter group. All parameters together are theta, one
-    vector; each keeps its slots in ``optimizer.state``, so checkpoints work as usual. A parameter without a
-    gradient stays as it is for that step, as in PyTorch. PyTorch's schedulers set ``lr``, which is not here:
-    pass a function of t, or set ``group["eta"]``.
+    Its instances take PyTorch's names, ``lr`` for the step size and ``momentum`` for the momentum, or the
+    rule's own letters, as numbers or functions of t (1 on the first step), also by parameter group; what is
+    set on the rule is the default. The groups keep them under PyTorch's names. All parameters together are
+    theta, one vector; each keeps its slots in ``optimizer.state``, so checkpoints work as usual. A parameter
+    without a gradient stays as it is for that step, as in PyTorch.
 
     Parameters
     ----------
@@ -38,14 +40,15 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
     Raises
     ------
     RuleError
-        An unknown or missing hyper-parameter; from ``step``, a needed closure left out.
+        What is no rule; from the class, an open or unknown letter, or one under two names; from ``step``, a
+        needed closure left out.
 
     Examples
     --------
     >>> import torch  # doctest: +SKIP
     >>> from momentum_lib import heavy_ball  # doctest: +SKIP
     >>> theta = torch.ones(2, requires_grad=True)  # doctest: +SKIP
-    >>> optimizer = as_torch(heavy_ball)([theta], eta=0.25, gamma=0.5)  # doctest: +SKIP
+    >>> optimizer = as_torch(heavy_ball)([theta], lr=0.25, momentum=0.5)  # doctest: +SKIP
     >>> for _ in range(2):  # doctest: +SKIP
     ...     optimizer.zero_grad()
     ...     (theta**2).sum().backward()
@@ -53,19 +56,34 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
     >>> theta.tolist()  # doctest: +SKIP
     [0.0, 0.0]
     """
+    rule = a_rule(rule)
     import torch
 
-    check_names(rule, ())
+    theirs = {
+        letters[0]: name
+        for name, letters in (("lr", rule.step_letters), ("momentum", rule.momentum_letters))
+        if len(letters) == 1 and name not in rule.hyper
+    }
+    letter_of = {theirs.get(letter, letter): letter for letter in rule.hyper if letter != "t"}
+
+    def in_letters(given: Mapping[str, Any]) -> dict[str, Any]:
+        """PyTorch's names as letters; two names of one letter stay, for the rule to refuse."""
+        own = {name: letter_of.get(name, name) for name in given}
+        return {name if own[name] in given else own[name]: value for name, value in given.items()}
+
+    def in_names(letters: Mapping[str, Any]) -> dict[str, Any]:
+        return {theirs.get(letter, letter): value for letter, value in letters.items()}
 
     class RuleOptimizer(torch.optim.Optimizer):  # type: ignore[misc]
-        def __init__(self, params: Any, **hyper: Any) -> None:
-            check_names(rule, hyper)
-            super().__init__(params, {**rule.defaults, **hyper})
+        def __init__(self, params: Any, **letters: Any) -> None:
+            super().__init__(params, in_names(rule.at(**in_letters(letters)).setting))
 
         def add_param_group(self, param_group: dict[str, Any]) -> None:
             own = {n: v for n, v in param_group.items() if n not in ("params", "param_names", "t")}
-            settings = settle(rule, {**self.defaults, **own})
-            super().add_param_group({**param_group, **settings, "t": param_group.get("t", 0)})
+            bound = rule.at(**in_letters(self.defaults)).at(**in_letters(own))
+            Clock(bound, one_number)
+            rest = {n: v for n, v in param_group.items() if n not in own}
+            super().add_param_group({"t": 0, **rest, **in_names(bound.setting)})
 
         def step(self, closure: Any = None) -> Any:
             with torch.no_grad():
@@ -93,7 +111,9 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
                 _flat([self.state[p].get(name, at_rest) for p, at_rest in _pieces(parts, start)])
                 for name, start in zip(rule.slots[1:], rest[1:], strict=True)
             ]
-            new, *slots = advance(rule, (theta, *kept), ask, t, self._settings(parts, t))
+            settings = [{letter: group[name] for name, letter in letter_of.items()} for group in groups]
+            clocks = [Clock(rule.at(**setting), one_number) for setting in settings]
+            new, *slots = rule.apply(clocks[0].body(t), (theta, *kept), ask, self._letters(clocks, parts, t))
             moving = [p.grad is not None for p in parts]
             for moves, (p, value) in zip(moving, _pieces(parts, new), strict=True):
                 if moves:
@@ -106,21 +126,18 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
                 group["t"] = t
             return losses[0] if losses else None
 
-        def _settings(self, parts: list[Any], t: int) -> dict[str, Any]:
-            """Hyper-parameters of step t: numbers, or vectors over theta where the groups differ."""
-            settings: dict[str, Any] = {}
-            for name in (n for n in rule.hyper if n != "t"):
-                values = [v(t) if callable(v := group[name]) else v for group in self.param_groups]
+        def _letters(self, clocks: list[Clock], parts: list[Any], t: int) -> dict[str, Any]:
+            """The letters of step t: numbers, or vectors over theta where the groups differ."""
+            sizes = [sum(p.numel() for p in g["params"] if p.requires_grad) for g in self.param_groups]
+            each, out = [clock.letters(t) for clock in clocks], {}
+            for name in each[0]:
+                values = [letters[name] for letters in each]
+                out[name] = values[0]
                 if len(set(values)) > 1:
-                    sizes = [
-                        sum(p.numel() for p in g["params"] if p.requires_grad) for g in self.param_groups
-                    ]
                     like = {"dtype": parts[0].dtype, "device": parts[0].device}
                     spread = zip(sizes, values, strict=True)
-                    settings[name] = torch.cat([torch.full((size,), value, **like) for size, value in spread])
-                else:
-                    settings[name] = values[0]
-            return settings
+                    out[name] = torch.cat([torch.full((size,), value, **like) for size, value in spread])
+            return out
 
     def _flat(tensors: list[Any]) -> Any:
         return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])

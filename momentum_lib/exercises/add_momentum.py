@@ -22,14 +22,14 @@ def check_by_hand(theta: Fraction) -> str | None:
     """Whether `theta` is theta_3 on f = x²/2 from theta_0 = 1, eta = 1/4, gamma = 1/3, as a fraction."""
     if not isinstance(theta, numbers.Rational):
         return "give an exact fraction, Fraction(numerator, denominator): decimals hide the steps."
-    path = run(heavy_ball, lambda x: x, Fraction(1), 3, eta=Fraction(1, 4), gamma=Fraction(1, 3)).theta
+    path = run(heavy_ball.at(eta=Fraction(1, 4), gamma=Fraction(1, 3)), lambda x: x, Fraction(1), 3).theta
     if theta == path[3]:
         return None
     if theta in path[1:3]:
         return "that is where an earlier step ends; three steps, please."
     if theta == Fraction(3, 4) ** 3:
         return "that is plain gradient descent: carry gamma times the old v into the new one."
-    averaged = run(heavy_ball, lambda x: x, Fraction(1), 3, eta=Fraction(1, 6), gamma=Fraction(1, 3)).theta
+    averaged = run(heavy_ball.at(eta=Fraction(1, 6), gamma=Fraction(1, 3)), lambda x: x, Fraction(1), 3).theta
     if theta == averaged[3]:
         return "that averages the gradients: here the new one enters with eta, not with (1 - gamma) eta."
     return f"theta_1 is {path[1]}; then v_2 = gamma v_1 + eta theta_1. Write v down at every step."
@@ -44,7 +44,7 @@ def check_same_speed(
         return "eta is one finite number."
     # One gradient of 1 leaves its whole memory behind: the displacement a steady slope adds a step.
     speed = [
-        float(impulse_response(heavy_ball, 4000, "v", eta=e, gamma=g).sum()) for e, g in [(eta, gamma), like]
+        float(impulse_response(heavy_ball.at(eta=e, gamma=g), 4000, "v").sum()) for e, g in [(eta, gamma), like]
     ]
     if abs(speed[0] / speed[1] - 1) < 1e-6:
         return None
@@ -76,5 +76,5 @@ def _gap(ball: Callable[[float, float, float], tuple[float, float]], m: float, c
     a, w = c / (2 * m), math.sqrt(1 / m - (c / (2 * m)) ** 2)
     exact = np.exp(-a * t) * (np.cos(w * t) + a / w * np.sin(w * t))
     start = {"v": -eta / (1 + gamma)}
-    theta = run(heavy_ball, lambda x: x, 1.0, len(t) - 1, start=start, eta=eta, gamma=gamma).theta
+    theta = run(heavy_ball.at(eta=eta, gamma=gamma), lambda x: x, 1.0, len(t) - 1, start=start).theta
     return float(np.abs(theta - exact).max())

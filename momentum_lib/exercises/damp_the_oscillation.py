@@ -31,7 +31,7 @@ def check_overshoot(gamma: float, *, lam: float = 0.01) -> str | None:
     if not 0 <= gamma < 1:
         return "a momentum lies in [0, 1)."
     rule = RULES["heavy_ball"]
-    past = float(overshoot(rule, lam, eta=1.0, gamma=gamma))
+    past = float(overshoot(rule.at(eta=1.0, gamma=gamma), lam))
     if 0.04 <= past <= 0.06:
         return None
     if past == 0:
@@ -53,7 +53,7 @@ def check_disagreement(eta: float, gamma: float) -> str | None:
     if eta >= 2:
         return "gradient descent diverges at this eta, so there is nothing to compare with."
     ravine, rule = Quadratic([0.01, 1.0]), RULES["heavy_ball"]
-    theta = run(rule, ravine.grad, np.ones(2), 50, eta=eta, gamma=np.array([0.0, gamma])).theta
+    theta = run(rule.at(eta=eta, gamma=np.array([0.0, gamma])), ravine.grad, np.ones(2), 50).theta
     before, flips = count_sign_changes(theta).sum(axis=-1)
     falls, rises = count_rises(ravine.value(theta))
     if flips < before and rises > falls:

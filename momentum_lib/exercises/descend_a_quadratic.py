@@ -23,7 +23,7 @@ def check_slide(eta: float, *, eigenvalues: tuple[float, ...] = (0.2, 1.0, 4.0))
     if hint := _positive(eta):
         return hint
     problem = Quadratic(eigenvalues)
-    theta = run(gradient_descent, problem.grad, [1.0] * problem.dim, 50, eta=eta).theta
+    theta = run(gradient_descent.at(eta=eta), problem.grad, [1.0] * problem.dim, 50).theta
     flipping = int((count_sign_changes(theta) > 0).sum())
     if flipping:
         return f"{flipping} of {problem.dim} directions still change their sign at eta = {eta:g}."
@@ -40,7 +40,7 @@ def check_balance(eta: float, *, eigenvalues: tuple[float, ...] = (0.5, 2.0, 3.0
     mu, L = min(eigenvalues), max(eigenvalues)
     if abs(eta / tune(gradient_descent, mu, L).hyper["eta"] - 1) < 1e-3:
         return None
-    rate = float(worst_rate(gradient_descent, mu, L, eta=eta))
+    rate = float(worst_rate(gradient_descent.at(eta=eta), mu, L))
     if rate >= 1:
         return f"the steepest direction does not converge: its factor is {1 - eta * L:.3g}."
     slow = "flattest" if 1 - eta * mu > eta * L - 1 else "steepest"
@@ -52,7 +52,7 @@ def check_floor(eta: float, *, lam: float = 1.0, sigma: float = 1.0, deviation: 
     """Whether SGD settles at this root mean square distance from the minimizer."""
     if hint := _positive(eta):
         return hint
-    found = math.sqrt(float(stationary_covariance(gradient_descent, lam, sigma, eta=eta)[0, 0]))
+    found = math.sqrt(float(stationary_covariance(gradient_descent.at(eta=eta), lam, sigma)[0, 0]))
     if abs(found / deviation - 1) < 1e-2:
         return None
     if math.isinf(found):

@@ -20,7 +20,7 @@ def check_ema_limit(limit: Callable[[float], float]) -> str | None:
     if not callable(limit):
         return "hand in a function of gamma."
     for gamma in (0.0, 0.3, 0.5, 0.9, 0.99):
-        said, true = float(limit(gamma)), float(stability_limit(RULES["ema"], gamma=gamma))
+        said, true = float(limit(gamma)), float(stability_limit(RULES["ema"].at(gamma=gamma)))
         if not abs(said - true) < 1e-9 * true:
             if abs(said - 2 * (1 + gamma)) < 1e-9:
                 return (

@@ -14,7 +14,7 @@ __all__ = ["check_cycling_start", "check_same_departure"]
 @checked("without momentum the same saddle is left as quickly.")
 def check_same_departure(eta: float, *, eta_momentum: float = 0.1, gamma: float = 0.9) -> str | None:
     """Whether gradient descent leaves a saddle of curvature -1 as quickly as this heavy ball."""
-    growth = float(spectral_radius(RULES["heavy_ball"], -1.0, eta=eta_momentum, gamma=gamma))
+    growth = float(spectral_radius(RULES["heavy_ball"].at(eta=eta_momentum, gamma=gamma), -1.0))
     if abs(eta - (growth - 1)) < 1e-3:
         return None
     if not eta > 0:
@@ -29,7 +29,7 @@ def check_cycling_start(start: float, *, low: float = 0.0, high: float = 2.0) ->
     """Whether heavy ball, from rest at this start between `low` and `high`, ends on Lessard's cycle."""
     if not low < start < high:
         return f"start between {low:g} and {high:g}."
-    theta = run(RULES["heavy_ball"], LessardCycle().grad, float(start), 300, eta=1 / 9, gamma=4 / 9).theta
+    theta = run(RULES["heavy_ball"].at(eta=1 / 9, gamma=4 / 9), LessardCycle().grad, float(start), 300).theta
     if abs(theta[-1]) > 0.1:
         return None
     return f"from {start:g} it converges; look at the line of zero velocity in the map."

@@ -16,7 +16,7 @@ def check_quiet_eta(eta: float, *, gamma: float = 0.9, rms: float = 0.1) -> str 
     """Whether heavy ball's floor at curvature 1 and noise 1 has this root mean square."""
     if not eta > 0:
         return "a learning rate is above 0."
-    floor = math.sqrt(stationary_covariance(RULES["heavy_ball"], 1.0, 1.0, eta=eta, gamma=gamma)[0, 0])
+    floor = math.sqrt(stationary_covariance(RULES["heavy_ball"].at(eta=eta, gamma=gamma), 1.0, 1.0)[0, 0])
     if abs(floor / rms - 1) < 1e-3:
         return None
     if math.isinf(floor):
@@ -27,7 +27,7 @@ def check_quiet_eta(eta: float, *, gamma: float = 0.9, rms: float = 0.1) -> str 
 @checked("one more percent and the mean square grows.")
 def check_batch_limit(limit: float, *, gamma: float = 0.9, p: float = 0.1) -> str | None:
     """Whether this is the mean-square limit of eta lam where a batch sees the direction with chance p."""
-    exact = float(mean_square_limit(RULES["heavy_ball"], (1 - p) / p, gamma=gamma))
+    exact = float(mean_square_limit(RULES["heavy_ball"].at(gamma=gamma), (1 - p) / p))
     if abs(limit / exact - 1) < 1e-3:
         return None
     if abs(limit / (2 * (1 + gamma)) - 1) < 1e-3:
@@ -40,7 +40,7 @@ def check_batch_limit(limit: float, *, gamma: float = 0.9, p: float = 0.1) -> st
 @checked("enough for one percent, and not a step more than needed.")
 def check_long_enough(steps: float, *, h: float = 0.1, gamma: float = 0.9, error: float = 0.01) -> str | None:
     """Whether a run of this length measures the variance of theta with this relative standard error."""
-    tau = float(autocorrelation_time(RULES["heavy_ball"], h, of="variance", eta=1.0, gamma=gamma))
+    tau = float(autocorrelation_time(RULES["heavy_ball"].at(eta=1.0, gamma=gamma), h, of="variance"))
     exact = 2 * tau / error**2
     if abs(steps / exact - 1) < 0.01:
         return None

@@ -20,7 +20,7 @@ def check_critical_nesterov(gamma: float, *, h: float = 0.19) -> str | None:
     """Whether Nesterov's two roots coincide at eta lam = h."""
     if not 0 <= gamma < 1:
         return "gamma lies between 0 and 1."
-    matrix = iteration_matrix(RULES["nesterov"], h, eta=1.0, gamma=gamma)
+    matrix = iteration_matrix(RULES["nesterov"].at(eta=1.0, gamma=gamma), h)
     disc = float(np.trace(matrix) ** 2 / 4 - np.linalg.det(matrix))
     if abs(disc) < 1e-6:
         return None
@@ -36,8 +36,8 @@ def check_critical_nesterov(gamma: float, *, h: float = 0.19) -> str | None:
 def check_recover_theta(recover: Callable[..., Any]) -> str | None:
     """Whether `recover(phi, b, eta, gamma)` turns PyTorch's state into Nesterov's iterate."""
     eta, gamma = 0.3, 0.8
-    ours = run(RULES["nesterov"], lambda x: 2 * x, 1.0, 20, eta=eta, gamma=gamma).theta
-    theirs = run(RULES["torch_nesterov"], lambda x: 2 * x, 1.0, 20, eta=eta, gamma=gamma)
+    ours = run(RULES["nesterov"].at(eta=eta, gamma=gamma), lambda x: 2 * x, 1.0, 20).theta
+    theirs = run(RULES["torch_nesterov"].at(eta=eta, gamma=gamma), lambda x: 2 * x, 1.0, 20)
     got = np.asarray(recover(theirs.theta, theirs.slots["b"], eta=eta, gamma=gamma), float)
     if got.shape != ours.shape:
         return f"one theta for each phi, please; got shape {got.shape}."

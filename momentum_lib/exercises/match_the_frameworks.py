@@ -32,10 +32,10 @@ def check_translation(flags: Mapping[str, float]) -> str | None:
 def check_handover(velocity: Callable[..., Any]) -> str | None:
     """Whether `velocity(b, eta)` lets Keras go on exactly where PyTorch stopped."""
     curvatures = np.array([0.3, 1.0])
-    whole = run(RULES["torch_sgd"], lambda x: curvatures * x, [1.0, 1.0], 40, eta=0.2, gamma=0.8)
+    whole = run(RULES["torch_sgd"].at(eta=0.2, gamma=0.8), lambda x: curvatures * x, [1.0, 1.0], 40)
     theta, b = whole.theta[20], whole.slots["b"][20]
     start = {"u": np.asarray(velocity(b, 0.2), float)}
-    rest = run(RULES["keras_sgd"], lambda x: curvatures * x, theta, 20, start=start, eta=0.2, gamma=0.8)
+    rest = run(RULES["keras_sgd"].at(eta=0.2, gamma=0.8), lambda x: curvatures * x, theta, 20, start=start)
     if np.allclose(rest.theta, whole.theta[20:], rtol=0, atol=1e-12):
         return None
     if np.allclose(start["u"], 0.2 * b):
@@ -55,12 +55,8 @@ def check_corrected_momentum(correct: Callable[..., float]) -> str | None:
         return float(correct(0.8, eta[t - 1], eta[max(t - 2, 0)]))
 
     curvatures = np.array([0.3, 1.0])
-    ours = run(
-        RULES["torch_sgd"], lambda x: curvatures * x, [1.0, 1.0], 30, eta=lambda t: eta[t - 1], gamma=gamma
-    )
-    keras = run(
-        RULES["keras_sgd"], lambda x: curvatures * x, [1.0, 1.0], 30, eta=lambda t: eta[t - 1], gamma=0.8
-    )
+    ours = run(RULES["torch_sgd"].at(eta=lambda t: eta[t - 1], gamma=gamma), lambda x: curvatures * x, [1.0, 1.0], 30)
+    keras = run(RULES["keras_sgd"].at(eta=lambda t: eta[t - 1], gamma=0.8), lambda x: curvatures * x, [1.0, 1.0], 30)
     if np.allclose(ours.theta, keras.theta, rtol=0, atol=1e-12):
         return None
     return "Keras stores v = eta b: write v_t = gamma v_before + eta g in terms of b, and divide by eta."

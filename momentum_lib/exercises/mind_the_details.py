@@ -20,7 +20,7 @@ def check_safe_eta(eta: float, *, gamma: float = 0.95, lam: float = 4.0) -> str 
     """Whether eta is the largest at which bias-corrected heavy ball never leaves its starting distance."""
     if not eta > 0:
         return "a learning rate is positive."
-    theta = run(RULES["bias_corrected"], lambda x: lam * x, 1.0, 400, eta=eta, gamma=gamma).theta
+    theta = run(RULES["bias_corrected"].at(eta=eta, gamma=gamma), lambda x: lam * x, 1.0, 400).theta
     largest = float(np.nanmax(np.abs(theta)))
     if largest > 1 + 1e-9:
         return f"the run moves out to {largest:.3g} times its start; look at its first step."
@@ -35,7 +35,7 @@ def check_same_decay(weight_decay: float, *, coupled: float = 0.1, gamma: float 
     setting: dict[str, Any] = {"eta": 0.1, "gamma": gamma}
     rules = ((RULES["torch_sgd"], coupled), (RULES["keras_sgd"], weight_decay))
     torch, keras = (
-        float(run(r, lambda x: x - 1, 0.0, 1500, weight_decay=w, **setting).theta[-1]) for r, w in rules
+        float(run(r.at(weight_decay=w, **setting), lambda x: x - 1, 0.0, 1500).theta[-1]) for r, w in rules
     )
     if abs(torch - keras) < 1e-6:
         return None
@@ -47,9 +47,9 @@ def check_same_decay(weight_decay: float, *, coupled: float = 0.1, gamma: float 
 def check_follow(gamma: Callable[[int], float]) -> str | None:
     """Whether heavy ball under the schedule `gamma` follows PyTorch through a drop of eta after step 10."""
     eta = step_schedule([0.1, 0.01], [10])
-    torch = run(RULES["torch_sgd"], lambda x: x, 1.0, 40, eta=eta, gamma=0.9).theta
+    torch = run(RULES["torch_sgd"].at(eta=eta, gamma=0.9), lambda x: x, 1.0, 40).theta
     asked = np.array([float(gamma(t)) for t in range(1, 41)])
-    ours: Any = run(RULES["heavy_ball"], lambda x: x, 1.0, 40, eta=eta, gamma=lambda t: asked[t - 1]).theta
+    ours: Any = run(RULES["heavy_ball"].at(eta=eta, gamma=lambda t: asked[t - 1]), lambda x: x, 1.0, 40).theta
     parted = np.flatnonzero(~(np.abs(ours - torch) < 1e-10))
     if not parted.size:
         return None

@@ -16,7 +16,7 @@ def check_hand_tuned(eta: float, gamma: float, *, most: int = 120) -> str | None
     """Whether heavy ball settles within a millionth on curvatures 0.01 and 1 in at most `most` steps."""
     if not (eta > 0 and 0 <= gamma < 1):
         return "eta must be positive and gamma at least 0 and below 1."
-    needed = float(settling_time(RULES["heavy_ball"], [0.01, 1.0], 1.0, 1e-6, 5000, eta=eta, gamma=gamma))
+    needed = float(settling_time(RULES["heavy_ball"].at(eta=eta, gamma=gamma), [0.01, 1.0], 1.0, 1e-6, 5000))
     if needed <= most:
         return None
     if eta >= 2 * (1 + gamma):

@@ -28,7 +28,7 @@ def check_same_floor(eta: float) -> str | None:
         return "eta is one positive number."
     rule = RULES["heavy_ball"]
     wanted, found = (
-        float(stationary_covariance(rule, 1.0, 1.0, eta=e, gamma=g)[0, 0])
+        float(stationary_covariance(rule.at(eta=e, gamma=g), 1.0, 1.0)[0, 0])
         for e, g in ((0.1, 0.9), (eta, 0.99))
     )
     if abs(found / wanted - 1) < 0.01:
@@ -58,7 +58,7 @@ def check_widest_step(gamma: float, *, variance_ratio: float = 1 / 9) -> str | N
     if hint := _momentum(gamma):
         return hint
     rule = RULES["heavy_ball"]
-    here, more = (float(mean_square_limit(rule, variance_ratio, gamma=g)) for g in (gamma, gamma + 1e-4))
+    here, more = (float(mean_square_limit(rule.at(gamma=g), variance_ratio)) for g in (gamma, gamma + 1e-4))
     noise = math.sqrt(variance_ratio)
     if abs(gamma - (1 - noise) / (1 + noise)) < 0.01:
         return None

@@ -30,7 +30,7 @@ def check_pace(period: float) -> str | None:
 @checked("momentum moves the edge, and the sharpness follows it.")
 def check_edge(eta: float) -> str | None:
     """Whether `eta` holds the sharpness at 40 under heavy ball with gamma = 0.9."""
-    limit = float(stability_limit(RULES["heavy_ball"], gamma=0.9))
+    limit = float(stability_limit(RULES["heavy_ball"].at(gamma=0.9)))
     if math.isclose(eta * 40, limit, rel_tol=1e-2):
         return None
     if math.isclose(eta * 40, 2, rel_tol=1e-2):

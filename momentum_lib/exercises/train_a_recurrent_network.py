@@ -37,7 +37,7 @@ def check_largest_rate(largest: Callable[..., float]) -> str | None:
     """Whether `largest(form, gamma, lam)` is the stability limit of eta, form "nesterov" or "heavy_ball"."""
     for form in ("heavy_ball", "nesterov"):
         for gamma, lam in ((0.0, 8.0), (0.9, 50.0), (0.995, 3.0)):
-            exact = float(stability_limit(RULES[form], gamma=gamma)) / lam
+            exact = float(stability_limit(RULES[form].at(gamma=gamma))) / lam
             given = float(largest(form, gamma, lam))
             if not math.isclose(given, exact, rel_tol=1e-6):
                 return f"{form} at gamma = {gamma:g}, lam = {lam:g}: yours is {given:.4g} of {exact:.4g}."

@@ -34,7 +34,7 @@ def check_halfway_letters(
 @checked("that is the point of the step before, and Polyak's form can carry on from it.")
 def check_previous_point(previous: Callable[..., Any]) -> str | None:
     """Whether `previous(theta, b, eta)` gives PyTorch's theta of the step before."""
-    done = run(RULES["torch_sgd"], lambda x: 2 * x, 1.0, 20, eta=0.3, gamma=0.8)
+    done = run(RULES["torch_sgd"].at(eta=0.3, gamma=0.8), lambda x: 2 * x, 1.0, 20)
     got = np.asarray(previous(done.theta[1:], done.slots["b"][1:], 0.3), float)
     if got.shape != done.theta[1:].shape:
         return f"one point for each theta, please; got shape {got.shape}."
@@ -53,8 +53,8 @@ def check_same_fixed_point(
 
     def rest(name: str, decay: float) -> float:
         setting: dict[str, Any] = {"eta": eta, "gamma": gamma, "weight_decay": decay}
-        drift = np.asarray(iteration_matrix(RULES[name], 1.0, **setting))
-        free = np.asarray(iteration_matrix(RULES[name], 0.0, **setting))
+        drift = np.asarray(iteration_matrix(RULES[name].at(**setting), 1.0))
+        free = np.asarray(iteration_matrix(RULES[name].at(**setting), 0.0))
         # f = (theta - 1)^2 / 2: the gradient is theta - 1, so the pull is minus what curvature 1 adds.
         return float(np.linalg.solve(np.eye(2) - drift, (free - drift)[:, 0])[0])
 

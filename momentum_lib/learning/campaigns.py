@@ -41,10 +41,11 @@ class Trial:
 
     Parameters
     ----------
-    rule, task, steps, hyper, seed, every, target
+    rule, task, steps, seed, every, target
         As in `train`.
     label : mapping of str to number or str
-        Columns of its rows in the frame, beside ``eta`` (if a number) and ``seed``.
+        Columns of its rows in the frame, beside ``eta``, the step size (if the rule has one, a number),
+        and ``seed``.
     at : tuple of int, optional
         The steps whose records are kept; the last record alone by default.
     """
@@ -52,7 +53,6 @@ class Trial:
     rule: Rule
     task: Task
     steps: int
-    hyper: Mapping[str, Any]
     seed: int = 0
     every: int | None = None
     target: float | None = None
@@ -62,11 +62,15 @@ class Trial:
     @property
     def settings(self) -> dict[str, Any]:
         """All that decides its result, in words."""
-        every = self.every or 0
-        told = describe_training(
-            self.rule, self.task, self.steps, self.seed, every, self.target, dict(self.hyper)
+        return describe_training(
+            self.rule,
+            task=self.task,
+            steps=self.steps,
+            seed=self.seed,
+            every=self.every or 0,
+            target=self.target,
+            at=self.at,
         )
-        return {**told, "at": self.at}
 
 
 def carry_out(
@@ -150,20 +154,14 @@ def _rows(trial: Trial, folder: str | os.PathLike[str] | None) -> list[dict[str,
 
 
 def _plain_eta(trial: Trial) -> dict[str, float]:
-    eta = trial.hyper.get("eta")
+    letters = trial.rule.step_letters
+    eta = trial.rule.setting.get(letters[0]) if len(letters) == 1 else None
     return {"eta": float(eta)} if isinstance(eta, numbers.Real) else {}
 
 
 def _train(trial: Trial) -> list[dict[str, Any]]:
-    made = train(
-        trial.rule,
-        trial.task,
-        trial.steps,
-        seed=trial.seed,
-        every=trial.every,
-        target=trial.target,
-        **trial.hyper,
-    )
+    steps, seed, every, target = trial.steps, trial.seed, trial.every, trial.target
+    made = train(trial.rule, trial.task, steps, seed=seed, every=every, target=target)
     diverged = float("inf") if made.diverged_at is None else made.diverged_at
     records = []
     for t in trial.at or (int(made.t[-1]),):
@@ -189,7 +187,7 @@ def _code() -> list[str]:
     library = Path(__file__).parent.parent
     parts = ("datasets", "sequences", "weights", "tasks", "training")
     files = [library / "learning" / f"{part}.py" for part in parts]
-    files += [library / "rules.py", library / "schedules.py"]
+    files += [library / f"{part}.py" for part in ("definition", "rules", "schedules", "clock")]
     return [jax.__version__, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)]
 
 

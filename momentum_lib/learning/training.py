@@ -23,6 +23,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from momentum_lib.adapters.edges import one_number
+from momentum_lib.clock import Clock, count_of
 from momentum_lib.collection import write_whole
 from momentum_lib.definition import Rule, RuleError
 from momentum_lib.learning.tasks import Task
@@ -40,6 +42,8 @@ class Training:
 
     Attributes
     ----------
+    rule : Rule
+        The rule at the setting it trained with.
     t : (rows,) int array
         Steps made at each record; the first is 0.
     loss : (rows,) array
@@ -58,7 +62,6 @@ class Training:
 
     rule: Rule
     task: Task
-    hyper: dict[str, Any]
     t: Array
     loss: Array
     error: Array
@@ -82,14 +85,14 @@ def train(
     target: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = False,
-    **hyper: Any,
 ) -> Training:
     """Train `task` with `rule`.
 
     Parameters
     ----------
     rule : Rule
-        Written in arithmetic, as those of `RULES` are.
+        At its setting, each letter a number or a function of t (**t is 1 on the first step**); written in
+        arithmetic, as those of `RULES` are.
     task : Autoencoder, Classifier, RecurrentTask, or of your own
         See `momentum_lib.learning.tasks`.
     steps : int
@@ -105,8 +108,6 @@ def train(
         ends with the numbers of an uninterrupted one; a finished one is returned as it is.
     progress : bool
         Show a bar (on stderr, if tqdm is installed).
-    **hyper
-        Numbers, or schedules: functions of t. **t is 1 on the first step.**
 
     Returns
     -------
@@ -116,7 +117,7 @@ def train(
     Raises
     ------
     RuleError
-        Unknown, missing or non-finite hyper-parameter.
+        What is no rule, an open letter, a schedule that leaves the finite numbers.
     ValueError
         steps < 0, every < 1, or a checkpoint of another training; the setting that differs is named.
 
@@ -124,23 +125,15 @@ def train(
     --------
     >>> from momentum_lib import nesterov
     >>> from momentum_lib.learning import Classifier
-    >>> trained = train(nesterov, Classifier(), 200, eta=0.1, gamma=0.9)
+    >>> trained = train(nesterov.at(eta=0.1, gamma=0.9), Classifier(), 200)
     >>> bool(trained.error[-1] < 0.1 * trained.error[0]), trained.diverged_at
     (True, None)
     """
-    if not isinstance(rule, Rule):
-        raise RuleError(f"train takes a rule first, got {rule!r}; decorate the step with @rule.")
-    if "t" in hyper:
-        raise RuleError(f"{rule} gets its step count t from the training; leave t out.")
-    bound = rule.bind({**hyper, "t": 1} if "t" in rule.hyper else hyper)
-    if int(steps) != steps or steps < 0:
-        raise ValueError(f"steps is {steps}; give a whole number from 0.")
-    every = max(1, -(-int(steps) // 20)) if every is None else every
-    if int(every) != every or every < 1:
-        raise ValueError(f"every is {every}; give a whole number from 1.")
-    steps, every = int(steps), int(every)
+    clock, steps = Clock(rule, one_number), count_of("steps", steps)
+    every = max(1, -(-steps // 20)) if every is None else count_of("every", every, 1)
     file = None if checkpoint is None else Path(checkpoint)
-    settings = {} if file is None else describe_training(rule, task, steps, seed, every, target, hyper)
+    told = {"task": task, "steps": steps, "seed": seed, "every": every, "target": target}
+    settings = {} if file is None else describe_training(rule, **told)
     if file is not None and file.is_file():
         state, rows, done, diverged_at, seconds = _resume(file, settings)
     else:
@@ -153,11 +146,11 @@ def train(
         bar.update(done)
     losses: list[float] = []  # since the last record
     while done < steps and diverged_at is None and not (target is not None and rows[-1][2] <= target):
-        first = done == 0 and rule.has_first_step
-        count = 1 if first else min(every - done % every, steps - done)
+        alone = done == 0 and rule.has_first_step
+        count = 1 if alone else min(every - done % every, steps - done)
         t = np.arange(done + 1, done + count + 1)
-        table = {name: _values(name, value, t, state[0].dtype) for name, value in bound.items()}
-        state, read, finite = _piece(rule, task, first)(tuple(state), base, t, table)
+        piece = _piece(rule.base, clock.body(done + 1), task)
+        state, read, finite = piece(tuple(state), base, t, _table(clock, t, state[0].dtype))
         losses += np.asarray(read).tolist()
         finite = np.asarray(finite)
         if not finite.all():
@@ -177,7 +170,6 @@ def train(
     return Training(
         rule=rule,
         task=task,
-        hyper=dict(hyper),
         t=t,
         loss=loss,
         error=errors,
@@ -191,16 +183,15 @@ def train(
 
 
 @functools.lru_cache(maxsize=16)
-def _piece(rule: Rule, task: Task, first: bool) -> Any:
-    """The compiled loop: (slots, key, steps, table of hyper-parameters) to (slots, losses, finite)."""
+def _piece(rule: Rule, body: Any, task: Task) -> Any:
+    """The compiled loop: (slots, key, steps, table of letters) to (slots, losses, finite)."""
     import jax
     import jax.numpy as jnp
 
-    body = rule.first_step if first else rule.step
     read = jax.value_and_grad(task.loss)
 
     def one(state: Any, at: Any) -> Any:
-        key, t, hyper = at
+        key, letters = at
         batch = task.draw(key)
         losses = []
 
@@ -209,14 +200,14 @@ def _piece(rule: Rule, task: Task, first: bool) -> Any:
             losses.append(loss)
             return gradient
 
-        new = rule.apply(body, state, grad, hyper)
+        new = rule.apply(body, state, grad, letters)
         new = tuple(jnp.asarray(slot, state[0].dtype) for slot in new)
         return new, (losses[0], jnp.isfinite(new[0].sum()))
 
     @jax.jit  # type: ignore[untyped-decorator]
     def piece(state: Any, base: Any, t: Any, table: Any) -> Any:
         keys = jax.vmap(lambda step: jax.random.fold_in(base, step))(t)
-        state, (losses, finite) = jax.lax.scan(one, state, (keys, t, table))
+        state, (losses, finite) = jax.lax.scan(one, state, (keys, table))
         return state, losses, finite
 
     return piece
@@ -239,26 +230,15 @@ def _key(seed: int) -> Any:
     return jax.random.key(seed)
 
 
-def _values(name: str, value: Any, t: Array, dtype: Any) -> Array:
-    """A hyper-parameter at each of the steps t, checked."""
-    if name == "t":
-        return t.astype(dtype)
-    if isinstance(value, Schedule):
-        values = np.asarray(value(t), dtype)
-    elif callable(value):
-        values = np.array([value(int(step)) for step in t], dtype)
-    elif np.ndim(value):
-        raise RuleError(
-            f"{name} has shape {np.shape(value)}; give one number or a schedule, or use carry_out."
-        )
-    else:
-        values = np.full(t.shape, value, dtype)
-    if not np.isfinite(values).all():
-        worst = t[np.argmin(np.isfinite(values))]
-        raise RuleError(
-            f"{name} is {value!r} and gives {values[t == worst][0]} at t = {worst}; make it finite."
-        )
-    return values
+def _table(clock: Clock, t: Array, dtype: Any) -> dict[str, Array]:
+    """Every letter at each of the steps t, in theta's type."""
+    with np.errstate(over="ignore"):  # what is too large for float32 is told below
+        table = {name: np.asarray(column, dtype) for name, column in clock.table(t).items()}
+    for name, column in table.items():
+        if not np.isfinite(column).all():
+            worst = np.argmin(np.isfinite(column))
+            raise RuleError(f"{name} is {column[worst]} at t = {t[worst]} in {dtype}; make it finite.")
+    return table
 
 
 # --- Checkpoints ------------------------------------------------------------------------------------
@@ -295,17 +275,21 @@ def describe(thing: Any) -> Any:
         raise ValueError(
             f"{thing!r} is a function without settings to tell it by; use one of momentum_lib.schedules."
         )
-    if " at 0x" in repr(thing):
+    told = repr(thing)
+    if isinstance(thing, Schedule):  # a sequence is kept as a tuple and told as the list it was written as
+        fields = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
+        values = (f"{name}={list(v) if isinstance(v, tuple) else v!r}" for name, v in fields.items())
+        told = f"{type(thing).__name__}({', '.join(values)})"
+    if " at 0x" in told:
         raise ValueError(f"{type(thing).__name__} has no settings to tell it by; make it a frozen dataclass.")
-    return repr(thing)
+    return told
 
 
-def describe_training(
-    rule: Rule, task: Task, steps: int, seed: int, every: int, target: float | None, hyper: Mapping[str, Any]
-) -> dict[str, Any]:
-    """All settings of a training, in words."""
-    told = {"rule": rule, "task": task, "steps": steps, "seed": seed, "every": every, "target": target}
-    return {**{name: describe(value) for name, value in told.items()}, **describe(hyper)}
+def describe_training(rule: Rule, **told: Any) -> dict[str, Any]:
+    """All settings of a training, in words; a letter that bears the name of another setting says so."""
+    told = {"rule": rule.base, **told}
+    letters = {f"letter {name}" if name in told else name: value for name, value in rule.setting.items()}
+    return {name: describe(value) for name, value in {**told, **letters}.items()}
 
 
 def _flattened(settings: Any, name: str = "") -> dict[str, Any]:

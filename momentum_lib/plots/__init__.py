@@ -10,11 +10,8 @@ wants ``ax.grid(False)``, its unstable part `hatch_unstable`.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-import math
-import os
 import re
 import zlib
 from collections.abc import Mapping
@@ -28,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from momentum_lib.collection import find_root, write_whole
+from momentum_lib.collection import Execution, find_root, write_whole
 from momentum_lib.definition import Rule
 
 if TYPE_CHECKING:
@@ -44,7 +41,7 @@ THEORY: Final[dict[str, Any]] = {"color": "black", "linestyle": (0, (4, 2)), "li
 CSV_LIMIT: Final = 300_000
 SVG_LIMIT: Final = 2_000_000
 _CELL = 16  # bytes of the longest number printed to nine digits, with its comma
-_NUMBER = "{:.9g}"
+_PRINTED: Final = {"f": "%.9g", "i": "%d", "u": "%d", "b": "%d"}
 
 _BLUE, _VERMILION, _GREEN, _PURPLE, _ORANGE, _SKY, _GREY = (
     "#0072B2",
@@ -145,9 +142,9 @@ def save(
 ) -> None:
     """Save a figure as NAME.png and NAME.svg, and the numbers it shows as NAME.csv.
 
-    The files go to ``$MOMENTUM_FIGURES``, else to ``figures/`` beside the nearest pyproject.toml. If
-    ``$MOMENTUM_FIGURES_REFERENCE`` is set, the numbers are also compared with the CSV of that folder,
-    within the tolerances of its first line: the tests set it, so a figure cannot change unnoticed.
+    The files go to the folder that the `Execution` names, else to ``figures/`` beside the nearest
+    pyproject.toml. If it names a reference, the numbers are also compared with the CSV of that folder,
+    within the tolerances of its first line: the tests do, so a figure cannot change unnoticed.
 
     Parameters
     ----------
@@ -182,14 +179,13 @@ def save(
             f"The SVG of {name} takes {len(pictures['svg']) / 1e6:.1f} MB; "
             f"draw maps with imshow or pass rasterized=True."
         )
-    given = os.environ.get("MOMENTUM_FIGURES")
-    folder = Path(given) if given else find_root() / "figures"
+    execution = Execution.here()
+    folder = Path(execution.figures or find_root() / "figures")
     text = _to_csv(header, columns)
     for kind, content in {**pictures, "csv": text.encode()}.items():
         write_whole(folder / f"{name}.{kind}", content)
-    reference = os.environ.get("MOMENTUM_FIGURES_REFERENCE")
-    if reference:
-        _compare(name, text, Path(reference) / f"{name}.csv")
+    if execution.figures_reference:
+        _compare(name, text, Path(execution.figures_reference) / f"{name}.csv")
 
 
 def _title(fig: Figure, name: str) -> str:
@@ -237,59 +233,42 @@ def _bytes(array: Any) -> int:
 
 
 def _to_csv(header: Mapping[str, Any], columns: Mapping[str, Any]) -> str:
-    out = io.StringIO()
-    out.write(f"# {json.dumps(header, ensure_ascii=False)}\n")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    rows = max(len(column) for column in columns.values())
-    cells = [[_cell(item) for item in column] + [""] * (rows - len(column)) for column in columns.values()]
-    writer.writerows(zip(*cells, strict=True))
-    return out.getvalue()
+    import pandas as pd
 
-
-def _cell(item: Any) -> str:
-    if isinstance(item, bool | np.bool_ | int | np.integer):
-        return str(int(item))
-    return _NUMBER.format(item) if isinstance(item, float | np.floating) else str(item)
+    printed = {
+        key: pd.Series(np.char.mod(_PRINTED.get(column.dtype.kind, "%s"), column))
+        for key, column in columns.items()
+    }
+    # Shorter columns end in empty cells; a nan is the text "nan".
+    table = pd.DataFrame(printed).to_csv(index=False, lineterminator="\n")
+    return f"# {json.dumps(header, ensure_ascii=False)}\n{table}"
 
 
 def _compare(name: str, text: str, reference: Path) -> None:
     """Hold new numbers against committed ones, within the committed tolerances."""
+    import pandas as pd
+
     if not reference.is_file():
         raise AssertionError(
             f"Figure {name} has no committed {reference.name}; run `momentum reproduce {name}`."
         )
-    header, theirs = _from_csv(reference.read_text(encoding="utf-8"))
-    _, ours = _from_csv(text)
+    committed = reference.read_text(encoding="utf-8")
+    header = json.loads(committed.partition("\n")[0].removeprefix("#"))
+    ours, theirs = (
+        pd.read_csv(io.StringIO(each), skiprows=1, dtype=object, keep_default_na=False)
+        for each in (text, committed)
+    )
     if list(ours) != list(theirs):
         changed = sorted(set(ours) ^ set(theirs)) or list(ours)
         raise AssertionError(f"Figure {name} has other columns than {reference.name}: {', '.join(changed)}.")
-    for column, old in theirs.items():
-        new = ours[column]
-        if len(new) != len(old):
+    if len(ours) != len(theirs):
+        raise AssertionError(f"Figure {name}: {len(ours)} rows here, {len(theirs)} in {reference.name}.")
+    for column in theirs:
+        new, old = ours[column], theirs[column]
+        x, y = (pd.to_numeric(each, errors="coerce").astype(float) for each in (new, old))
+        close = np.isclose(x, y, rtol=header["rtol"], atol=header["atol"])
+        for row in np.flatnonzero((new != old) & ~close):
             raise AssertionError(
-                f"Figure {name}, column {column}: {len(new)} rows here, {len(old)} in {reference.name}."
+                f"Figure {name}, column {column}, row {row}: {new[row]} here, {old[row]} in {reference.name} "
+                f"(rtol {header['rtol']:g}, atol {header['atol']:g})."
             )
-        for row, (a, b) in enumerate(zip(new, old, strict=True)):
-            if not _close(a, b, header["rtol"], header["atol"]):
-                raise AssertionError(
-                    f"Figure {name}, column {column}, row {row}: {a} here, {b} in {reference.name} "
-                    f"(rtol {header['rtol']:g}, atol {header['atol']:g})."
-                )
-
-
-def _from_csv(text: str) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
-    first, _, table = text.partition("\n")
-    rows = list(csv.reader(io.StringIO(table)))
-    return json.loads(first.removeprefix("#")), dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
-
-
-def _close(a: str, b: str, rtol: float, atol: float) -> bool:
-    if a == b:
-        return True
-    try:
-        x, y = float(a), float(b)
-    except ValueError:
-        return False
-    # Equal infinities and nans were equal as text; an infinite difference is never close.
-    return math.isfinite(x) and math.isfinite(y) and abs(x - y) <= atol + rtol * abs(y)

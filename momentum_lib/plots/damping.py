@@ -89,7 +89,7 @@ def compute_measures(rule: Rule, problem: Problem, theta0: Any, steps: int, **hy
     >>> int(found["sign flips"]), int(found["rises of f"]), int(found["reversals"])
     (10, 0, 9)
     """
-    theta = run(rule, problem.grad, theta0, steps, record=("theta",), **hyper).theta
+    theta = run(rule.at(**hyper), problem.grad, theta0, steps, record=("theta",)).theta
     counts = (
         count_sign_changes(theta - problem.minimizer).sum(axis=-1),
         count_rises(problem.value(theta)),
@@ -121,7 +121,7 @@ def compute_paths(
     array([ 1.  , -0.5 ,  0.25])
     """
     return {
-        f"eta {eta:g}, gamma {gamma:g}": run(rule, problem.grad, theta0, steps, eta=eta, gamma=gamma).theta
+        f"eta {eta:g}, gamma {gamma:g}": run(rule.at(eta=eta, gamma=gamma), problem.grad, theta0, steps).theta
         for eta, gamma in settings
     }
 
@@ -201,14 +201,14 @@ def compute_wander(
     """
     lam = np.asarray(lam, float)
     oracle = Noisy(Quadratic(lam), sigma)
-    out = run(rule, oracle, np.zeros((runs, lam.size)), steps, rng=rng, record=("theta",), **hyper)
+    out = run(rule.at(**hyper), oracle, np.zeros((runs, lam.size)), steps, rng=rng, record=("theta",))
     theta = out.theta[500:]
     share = count_reversals(theta) / (len(theta) - 2)
     return {
         "reversals": share.mean(axis=-1),
         "over runs": share.std(axis=-1),
         "spread": theta[..., -1].std(axis=(0, 2)),
-        "spread, exact": np.sqrt(stationary_covariance(rule, lam[-1], sigma, **hyper)[..., 0, 0]),
+        "spread, exact": np.sqrt(stationary_covariance(rule.at(**hyper), lam[-1], sigma)[..., 0, 0]),
     }
 
 
@@ -247,8 +247,8 @@ def compute_dictionary(rule: Rule, lam: Any, gamma: Any, *, steps: int = 4000) -
     lam, gamma = np.asarray(lam, float), np.asarray(gamma, float)
     at = {"eta": 1.0, "gamma": gamma}
     # eta carries the curvature, so that one grid holds all cells.
-    theta = run(rule, lambda x: x, 1.0, steps, eta=lam, gamma=gamma, record=("theta",)).theta
-    period, life = oscillation_period(rule, lam, **at), half_life(rule, lam, **at)
+    theta = run(rule.at(eta=lam, gamma=gamma), lambda x: x, 1.0, steps, record=("theta",)).theta
+    period, life = oscillation_period(rule.at(**at), lam), half_life(rule.at(**at), lam)
     last = np.minimum(steps, 450 * life).astype(int)
     seen_period, seen_life = np.full((2, lam.size), np.nan)
     for cell in np.flatnonzero(last > 40 * period):
@@ -259,15 +259,15 @@ def compute_dictionary(rule: Rule, lam: Any, gamma: Any, *, steps: int = 4000) -
         seen_life[cell] = measure_half_life(path[:, None])
     decrement = math.log(2) * seen_period / seen_life  # the logarithm of one swing over the next
     return {
-        "overshoot": overshoot(rule, lam, **at),
+        "overshoot": overshoot(rule.at(**at), lam),
         "overshoot, run": measure_overshoot(theta),
-        "sign changes": sign_changes(rule, lam, 100, **at),
+        "sign changes": sign_changes(rule.at(**at), lam, 100),
         "sign changes, run": count_sign_changes(theta[:101]),
         "period": period,
         "period, run": seen_period,
         "half-life": life,
         "half-life, run": seen_life,
-        "damping ratio": damping_ratio(rule, lam, **at),
+        "damping ratio": damping_ratio(rule.at(**at), lam),
         "damping ratio, run": decrement / np.hypot(2 * math.pi, decrement),
     }
 
@@ -308,7 +308,7 @@ def draw_dictionary(rules: Sequence[Rule], axes: Any, gamma: float, lam: Any) ->
     data: dict[str, Array] = {"h": lam}
     for rule in rules:
         line = compute_dictionary(rule, fine, np.full(fine.size, gamma), steps=1)
-        stable = np.isfinite(half_life(rule, lam, eta=1.0, gamma=gamma))
+        stable = np.isfinite(half_life(rule.at(eta=1.0, gamma=gamma), lam))
         runs = compute_dictionary(rule, lam[stable], np.full(stable.sum(), gamma), steps=3000)
         for ax, name in zip(axes, ("period", "half-life", "overshoot"), strict=True):
             look = rule_style(rule) | {"linestyle": "", "markevery": 1}
@@ -318,7 +318,7 @@ def draw_dictionary(rules: Sequence[Rule], axes: Any, gamma: float, lam: Any) ->
             ax.plot(fine, np.where(np.isfinite(line["half-life"]), line[name], np.nan), **THEORY)
             ax.set(xlabel="h = eta·lam (log scale)", title=name)
     axes[0].set(ylabel="steps (log scale)", yscale="log")
-    axes[1].set(ylabel="steps", ylim=(0, 1.6 * half_life(heavy_ball, 1.0, eta=1.0, gamma=gamma)))
+    axes[1].set(ylabel="steps", ylim=(0, 1.6 * half_life(heavy_ball.at(eta=1.0, gamma=gamma), 1.0)))
     axes[2].set(ylabel="fraction of the start")
     axes[2].legend()
     return data
@@ -366,7 +366,7 @@ def compute_growth(
     >>> [float(grown[name].max().round(3)) for name in ("slots", "weighted")]
     [5.016, 1.0]
     """
-    matrix = iteration_matrix(rule, lam, **hyper)
+    matrix = iteration_matrix(rule.at(**hyper), lam)
     scale = np.asarray(weights, float)
     powers = [np.eye(len(scale))]
     for _ in range(steps):
@@ -375,11 +375,11 @@ def compute_growth(
     grown = {
         "slots": np.linalg.norm(stack, 2, axis=(1, 2)),
         "weighted": np.linalg.norm(scale[:, None] * stack / scale, 2, axis=(1, 2)),
-        "rho^t": spectral_radius(rule, lam, **hyper) ** np.arange(steps + 1),
+        "rho^t": spectral_radius(rule.at(**hyper), lam) ** np.arange(steps + 1),
     }
     for gamma in gammas:
         at = hyper | {"gamma": gamma}
-        grown[f"peak, gamma {gamma:g}"] = transient_growth(rule, np.asarray(peaks_at), **at).peak
+        grown[f"peak, gamma {gamma:g}"] = transient_growth(rule.at(**at), np.asarray(peaks_at)).peak
     return grown
 
 
@@ -404,7 +404,7 @@ def draw_map(
 ) -> AxesImage:
     """Draw values over gamma (across) and log eta lam (up): level lines white, the unstable part hatched."""
     g, h = np.meshgrid(gamma, lam)
-    unstable = spectral_radius(rule, h, eta=1.0, gamma=g) >= 1
+    unstable = spectral_radius(rule.at(eta=1.0, gamma=g), h) >= 1
     shown = np.where(unstable, np.nan, values)
     low, high = np.log10(lam[[0, -1]])
     image = ax.imshow(
@@ -466,7 +466,7 @@ def compute_restarts(
     for name in schemes:
         rule, hyper = rules[name]
         kept = ("theta", "restarts") if "restarts" in rule.slots else ("theta",)
-        out = run(rule, lambda x: lam * x, theta0, steps, eta=eta, record=kept, **hyper)
+        out = run(rule.at(eta=eta, **hyper), lambda x: lam * x, theta0, steps, record=kept)
         gap = value(out.theta)
         above = gap > tol * gap[0]
         found[name] = {
@@ -534,10 +534,10 @@ def compute_log_sum_exp(
         return (weights[..., None, :] @ a)[..., 0, :]
 
     start = np.zeros((draws, n))
-    bottom = value(run(gradient_restart, grad, start, steps, eta=1.0, every=steps).theta[-1])
+    bottom = value(run(gradient_restart.at(eta=1.0), grad, start, steps, every=steps).theta[-1])
 
     def needed(rule: Rule, **hyper: Any) -> Array:
-        gap = value(run(rule, grad, start, steps, eta=1.0, record=("theta",), **hyper).theta) - bottom
+        gap = value(run(rule.at(eta=1.0, **hyper), grad, start, steps, record=("theta",)).theta) - bottom
         above = gap > 1e-8 * gap[0]
         return np.where(above[-1], np.inf, steps + 1 - above[::-1].argmax(axis=0))
 

@@ -29,7 +29,7 @@ def compute_amplification(rule: Rule, h: npt.ArrayLike, gamma: float, steps: int
     `steps` defaults to 15 memories 1/(1 - gamma), past which a correction by 1 - gamma^t is over.
     """
     steps = steps or round(15 / (1 - gamma))
-    theta = run(rule, lambda x: x, 1.0, steps, eta=np.asarray(h, float), gamma=gamma).theta
+    theta = run(rule.at(eta=np.asarray(h, float), gamma=gamma), lambda x: x, 1.0, steps).theta
     return np.asarray(np.nanmax(np.abs(theta), axis=0))
 
 
@@ -78,7 +78,7 @@ def compute_gaps(
     """
 
     def path(name: str, **hyper: Any) -> Array:
-        return run(RULES[name], grad, theta0, steps, **{"eta": eta, "gamma": gamma, **hyper}).theta
+        return run(RULES[name].at(**{"eta": eta, "gamma": gamma, **hyper}), grad, theta0, steps).theta
 
     source, torch = path("heavy_ball"), path("torch_sgd")
     carried = path("heavy_ball", gamma=lambda t: gamma(t) * eta(t) / eta(max(t - 1, 1)))

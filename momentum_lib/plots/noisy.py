@@ -58,11 +58,11 @@ def compute_floors(
     rows = []
     for rule, eta, gamma in settings:
         at: dict[str, Any] = {"eta": eta, "gamma": gamma}
-        floor = float(stationary_covariance(rule, 1.0, sigma, **at)[0, 0])
-        curve = mean_square_curve(rule, 1.0, sigma, 0.0, 3000, **at).square
+        floor = float(stationary_covariance(rule.at(**at), 1.0, sigma)[0, 0])
+        curve = mean_square_curve(rule.at(**at), 1.0, sigma, 0.0, 3000).square
         settled = int(np.argmax(np.abs(curve / floor - 1) < 1e-6))
-        theta = noisy_run(rule, 1.0, sigma, 0.0, settled + steps, rng, runs, **at)[settled:]
-        tau = float(autocorrelation_time(rule, 1.0, of="variance", **at))
+        theta = noisy_run(rule.at(**at), 1.0, sigma, 0.0, settled + steps, rng, runs)[settled:]
+        tau = float(autocorrelation_time(rule.at(**at), 1.0, of="variance"))
         error = floor * np.sqrt(2 * tau / theta.size)
         rows.append((rule.name, eta, gamma, floor, float(np.mean(theta**2)), float(error)))
     return pd.DataFrame(rows, columns=["rule", "eta", "gamma", "predicted", "measured", "error"])
@@ -72,9 +72,9 @@ def compute_same_noise(alphas: Sequence[float], gamma: float, seed: int) -> dict
     """SGD at alpha and heavy ball at (1 - gamma) alpha, fed the same noise: mean square gap, mean square."""
     gap, square = [], []
     for alpha in alphas:
-        plain = noisy_run(gradient_descent, 1.0, 1.0, 0.0, 20_000, seed, 20, eta=alpha)[8000:]
+        plain = noisy_run(gradient_descent.at(eta=alpha), 1.0, 1.0, 0.0, 20_000, seed, 20)[8000:]
         eta = (1 - gamma) * alpha
-        ball = noisy_run(heavy_ball, 1.0, 1.0, 0.0, 20_000, seed, 20, eta=eta, gamma=gamma)[8000:]
+        ball = noisy_run(heavy_ball.at(eta=eta, gamma=gamma), 1.0, 1.0, 0.0, 20_000, seed, 20)[8000:]
         gap.append(np.mean((plain - ball) ** 2))
         square.append(np.mean(plain**2))
     return {"alpha": np.array(alphas), "gap": np.array(gap), "sgd": np.array(square)}
@@ -91,7 +91,7 @@ def compute_gaps(
     for seed in seeds:
         oracle = Minibatch(problem, batch, shared=True)
         start = np.zeros_like(problem.minimizer)
-        done = run(rule, oracle, start, steps, rng=seed, every=10, record=("theta",), eta=eta, gamma=gamma)
+        done = run(rule.at(eta=eta, gamma=gamma), oracle, start, steps, rng=seed, every=10, record=("theta",))
         with np.errstate(all="ignore"):
             last = problem.value(done.theta[-(steps // 50) :])
             rows.append((last - problem.value(problem.minimizer)).mean(axis=0))
@@ -148,13 +148,13 @@ def compute_growth_factors(
     ratio = (1 - p) / p
     oracle = Multiplicative(Quadratic([1.0]), p)
     eta = h[:, None] * np.ones(runs)
-    done = run(heavy_ball, oracle, np.ones(1), 400, rng=rng, every=200, eta=eta, gamma=gamma)
+    done = run(heavy_ball.at(eta=eta, gamma=gamma), oracle, np.ones(1), 400, rng=rng, every=200)
     size = np.log(np.hypot(done.theta[..., 0], done.slots["v"][..., 0]))
     slope = (size[2] - size[1]) / 200
     return {
         "h": h,
-        "mean": spectral_radius(heavy_ball, 1.0, eta=h, gamma=gamma),
-        "mean square": np.sqrt(mean_square_radius(heavy_ball, 1.0, ratio, eta=h, gamma=gamma)),
+        "mean": spectral_radius(heavy_ball.at(eta=h, gamma=gamma), 1.0),
+        "mean square": np.sqrt(mean_square_radius(heavy_ball.at(eta=h, gamma=gamma), 1.0, ratio)),
         "typical run": np.exp(slope.mean(axis=-1)),
         "error": slope.std(axis=-1) / np.sqrt(runs),
     }

@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 
-from momentum_lib.definition import RULES, Rule
+from momentum_lib.definition import Rule
 from momentum_lib.plots import THEORY, rule_style
 from momentum_lib.problems import GoujaudCycle, Problem
+from momentum_lib.rules import heavy_ball, triple_momentum
 from momentum_lib.runner import run
 from momentum_lib.tuning import finite_bound, tune
 
@@ -51,12 +52,12 @@ def write_interval(rows: Array) -> list[str]:
 
 
 def compute_arrivals(
-    rule: Rule, f: Problem, grad: Any, starts: Array, rng: np.random.Generator, **hyper: Any
+    rule: Rule, f: Problem, grad: Any, starts: Array, rng: np.random.Generator
 ) -> Array:
     """Return how many starts end within 0.3 of a global minimizer after 800 steps."""
     # One setting more, which stands still: noise is drawn for it too, so the committed numbers hang on it.
-    hyper = {name: np.append(values, 0.0) for name, values in hyper.items()}
-    last = run(rule, grad, starts, 800, rng=rng, record=("theta",), every=800, **hyper).theta[-1, :-1]
+    rule = rule.at(**{name: np.append(values, 0.0) for name, values in rule.setting.items()})
+    last = run(rule, grad, starts, 800, rng=rng, record=("theta",), every=800).theta[-1, :-1]
     goals = np.atleast_2d(getattr(f, "minimizers", f.minimizer))
     with np.errstate(all="ignore"):
         near = ((last[..., None, :] - goals) ** 2).sum(axis=-1) < 0.3**2
@@ -65,18 +66,18 @@ def compute_arrivals(
 
 def compute_return(K: int, kappa: float) -> float:
     """Distance from the start of Goujaud's K-gon after five rounds at Polyak's tuning."""
-    tuned: dict[str, Any] = dict(tune("heavy_ball", 1 / kappa, 1.0).hyper)
-    trap = GoujaudCycle(K, mu=1 / kappa, L=1.0, **tuned)
+    tuned = tune(heavy_ball, 1 / kappa, 1.0)
+    trap = GoujaudCycle(K, mu=1 / kappa, L=1.0, **tuned.setting)
     back = {"v": trap.cycle[-1] - trap.cycle[0]}
-    theta = run(RULES["heavy_ball"], trap.grad, trap.cycle[0], 5 * K, start=back, **tuned).theta
+    theta = run(tuned, trap.grad, trap.cycle[0], 5 * K, start=back).theta
     return float(np.hypot(*(theta[-1] - trap.cycle[0])))
 
 
 def compute_caught(K: int, kappa: float, starts: Array) -> int:
     """Return how many starts, at rest, are not near the minimizer after 1200 steps at Polyak's tuning."""
-    tuned: dict[str, Any] = dict(tune("heavy_ball", 1 / kappa, 1.0).hyper)
-    trap = GoujaudCycle(K, mu=1 / kappa, L=1.0, **tuned)
-    last = run(RULES["heavy_ball"], trap.grad, starts, 1200, record=("theta",), every=1200, **tuned).theta[-1]
+    tuned = tune(heavy_ball, 1 / kappa, 1.0)
+    trap = GoujaudCycle(K, mu=1 / kappa, L=1.0, **tuned.setting)
+    last = run(tuned, trap.grad, starts, 1200, record=("theta",), every=1200).theta[-1]
     return int((np.hypot(*last.T) > 0.01).sum())
 
 
@@ -103,8 +104,8 @@ def draw_worst(steps: Array, worst: Array, kappa: float, ax: Axes) -> None:
     """Draw heavy ball's worst case over the class beside that over quadratics, and triple momentum's."""
     every = {"markevery": 1}
     ax.semilogy(steps, worst, **rule_style("heavy_ball") | every, label="heavy ball, all functions")
-    ax.semilogy(steps, finite_bound("heavy_ball", 1 / kappa, 1.0, steps) ** 2, **THEORY)
-    safe = finite_bound("triple_momentum", 1 / kappa, 1.0, steps) ** 2
+    ax.semilogy(steps, finite_bound(heavy_ball, 1 / kappa, 1.0, steps) ** 2, **THEORY)
+    safe = finite_bound(triple_momentum, 1 / kappa, 1.0, steps) ** 2
     look = rule_style("triple_momentum") | every
     ax.semilogy(steps, safe, **look, label="triple momentum, all functions")
     ax.plot([], [], **THEORY, label="heavy ball, quadratics")

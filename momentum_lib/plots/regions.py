@@ -90,7 +90,7 @@ def compute_rates(
     """
     eta, gamma = np.asarray(eta, float), np.asarray(gamma, float)
     setting = {str(step_size(rule)): eta, "gamma": gamma[:, None], **hyper}
-    each = [spectral_radius(rule, curvature, **setting) for curvature in np.ravel(np.asarray(lam, float))]
+    each = [spectral_radius(rule.at(**setting), curvature) for curvature in np.ravel(np.asarray(lam, float))]
     return {"eta": eta, "gamma": gamma, "rho": np.max(each, axis=0)}
 
 
@@ -212,8 +212,8 @@ def compute_clocks(
     return {
         "eta": rates["eta"],
         "gamma": rates["gamma"],
-        "first hit": hitting_time(rule, eigenvalues, 1.0, tol, cap, **setting),
-        "settling time": settling_time(rule, eigenvalues, 1.0, tol, cap, **setting),
+        "first hit": hitting_time(rule.at(**setting), eigenvalues, 1.0, tol, cap),
+        "settling time": settling_time(rule.at(**setting), eigenvalues, 1.0, tol, cap),
         "rate estimate": np.where((rates["rho"] < 1) & (estimate <= cap), estimate, np.inf),
     }
 

@@ -46,7 +46,7 @@ _BALL = RULES["heavy_ball"]
 
 def _rate(mu: float, **hyper: Any) -> Any:
     """Heavy ball's worst radius on [mu, 1], which is at one of the ends; 1 where it diverges."""
-    ends = [spectral_radius(_BALL, lam, **hyper) for lam in (mu, 1.0)]
+    ends = [spectral_radius(_BALL.at(**hyper), lam) for lam in (mu, 1.0)]
     return np.minimum(np.maximum(*ends), 1.0)
 
 
@@ -92,7 +92,7 @@ def compute_cost(mu: float, eta: Any, gamma: Any) -> tuple[Any, Any]:
 
     def more(**hyper: Any) -> Any:
         ends = ([mu, 1.0], 1.0)
-        first, last = (settling_time(_BALL, *ends, tol, 400_000, **hyper) for tol in (1e-60, 1e-120))
+        first, last = (settling_time(_BALL.at(**hyper), *ends, tol, 400_000) for tol in (1e-60, 1e-120))
         return np.where(np.isfinite(last), last, np.nan) - np.where(np.isfinite(first), first, np.nan)
 
     with np.errstate(divide="ignore"):
@@ -200,7 +200,7 @@ def compute_trapped(K: int, gamma: float, low: float, high: float) -> float:
         eta = (low + high) / 2
         trap = GoujaudCycle(K, eta=eta, gamma=gamma, mu=1e-7, L=1.0)
         velocity = trap.cycle[-1] - trap.cycle[0]
-        done = run(_BALL, trap.grad, trap.cycle[0], 30 * K, start={"v": velocity}, eta=eta, gamma=gamma)
+        done = run(_BALL.at(eta=eta, gamma=gamma), trap.grad, trap.cycle[0], 30 * K, start={"v": velocity})
         stays = np.abs(np.linalg.norm(done.theta, axis=-1) - 1).max() < 1e-6
         low, high = (low, eta) if stays else (eta, high)
     return high
@@ -238,7 +238,7 @@ def compute_race(
         return np.array([arm(t) if callable(arm) else arm for arm in arms.values()])[:, None]
 
     given: dict[str, Any] = {"eta": etas / problem.L, "gamma": gamma, "every": 20, "record": ("theta",)}
-    theta = run(_BALL, oracle, starts, steps, rng=rng, **given).theta[[0, -3, -2, -1]]
+    theta = run(_BALL.at(**given), oracle, starts, steps, rng=rng).theta[[0, -3, -2, -1]]
     with np.errstate(all="ignore"):
         distance = np.linalg.norm(theta - problem.minimizer, axis=-1)
         ratio = np.median(distance[1:] / distance[0], axis=0)

@@ -48,7 +48,7 @@ def compute_motion(rule: Rule, lam: ArrayLike, *, steps: int = 40, **hyper: Any)
     if len(rule.slots) != 2:
         raise ValueError(f"{rule.name} has {len(rule.slots)} slots; a phase portrait needs a rule with two.")
     lam = np.atleast_1d(np.asarray(lam, float))
-    matrix = iteration_matrix(rule, lam, **hyper)
+    matrix = iteration_matrix(rule.at(**hyper), lam)
     eigenvalues = np.sort(np.linalg.eigvals(matrix).astype(complex))  # by real part, the same everywhere
     path = np.empty((steps + 1, len(lam), 2))
     path[0] = [float(start) for start in rule.init(1.0)]
@@ -57,7 +57,7 @@ def compute_motion(rule: Rule, lam: ArrayLike, *, steps: int = 40, **hyper: Any)
     first, second = rule.slots
     return {
         "lam": lam,
-        "regime": np.atleast_1d(regimes(rule, lam, **hyper)),
+        "regime": np.atleast_1d(regimes(rule.at(**hyper), lam)),
         "matrix": matrix.reshape(len(lam), 4),
         "real": eigenvalues.real,
         "imag": eigenvalues.imag,
@@ -129,7 +129,7 @@ def compute_decomposition(
     parts = {
         rule.name: lam
         / 2
-        * run(rule, lambda theta: lam * theta, np.ones(lam.size), steps, **hyper).theta ** 2
+        * run(rule.at(**hyper), lambda theta: lam * theta, np.ones(lam.size), steps).theta ** 2
         for rule, hyper in settings.items()
     }
     return {"t": np.arange(steps + 1), **parts}

@@ -77,7 +77,7 @@ def compute_agreement(oracle: Callable[..., Any], steps: int) -> pd.DataFrame:
     for pair in CONVERSIONS:
         setting = _SETTINGS[pair[0]]
         hypers = (setting, convert(*pair, **setting))
-        a, b = (run(RULES[n], oracle(), np.ones(5), steps, **h) for n, h in zip(pair, hypers, strict=True))
+        a, b = (run(RULES[n].at(**h), oracle(), np.ones(5), steps) for n, h in zip(pair, hypers, strict=True))
         rows[" → ".join(pair)] = (_apart(a, b), float(np.abs(a.theta - b.theta).max()))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["queries", "report"])
 
@@ -124,7 +124,7 @@ def compute_parting(oracle: Callable[..., Any], steps: int, *, decay: float = 0.
                     else early[n]
                     for n in early
                 }
-                made.append(run(rule, oracle(), theta0, steps, **hyper))
+                made.append(run(rule.at(**hyper), oracle(), theta0, steps))
             return made
 
         same = both(before)
@@ -144,16 +144,16 @@ def compute_parting(oracle: Callable[..., Any], steps: int, *, decay: float = 0.
             and not b.has_first_step
             or second == "torch_sgd"
         ):
-            stop = run(a, oracle(), theta0, half, **before).state
+            stop = run(a.at(**before), oracle(), theta0, half).state
             start = dict(zip(b.slots[1:], stop[1:], strict=True))
-            rest = run(b, oracle(half), stop[0], steps - half, start=start, **translate(**before))
+            rest = run(b.at(**translate(**before)), oracle(half), stop[0], steps - half, start=start)
             row[3] = float(np.abs(rest.queries - same[0].queries[half:]).max())
         if "weight_decay" in (*a.hyper, *b.hyper):
             decayed = []
             for rule, hyper in ((a, before), (b, translate(**before))):
                 own = "weight_decay" in rule.hyper
                 hyper = {**hyper, "weight_decay": decay} if own else hyper
-                decayed.append(run(rule, oracle(decay=0.0 if own else decay), theta0, steps, **hyper))
+                decayed.append(run(rule.at(**hyper), oracle(decay=0.0 if own else decay), theta0, steps))
             row[4] = _apart(*decayed)
         rows[f"{first} → {second}"] = row
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(_EVENTS))
@@ -212,15 +212,15 @@ def compute_floors(
             # det(rate - M) is affine in the step size: two values give its root.
             here = target[..., None, None] * np.eye(len(rule.slots))
             zero, one = (
-                np.linalg.det(here - iteration_matrix(rule, mu, **({size: value} | hyper)))
+                np.linalg.det(here - iteration_matrix(rule.at(**{size: value} | hyper), mu))
                 for value in (0.0, 1.0)
             )
             with np.errstate(all="ignore"):
                 step = zero / (zero - one)
             step = np.where((step > 0) & np.isfinite(step), step, 1e3 / L)
         settings = {size: step, **hyper}
-        rho = np.max([spectral_radius(rule, lam, **settings) for lam in lams], axis=0)
-        floor = sum(lam / 2 * stationary_covariance(rule, lam, 1.0, **settings)[..., 0, 0] for lam in ends)
+        rho = np.max([spectral_radius(rule.at(**settings), lam) for lam in lams], axis=0)
+        floor = sum(lam / 2 * stationary_covariance(rule.at(**settings), lam, 1.0)[..., 0, 0] for lam in ends)
         out[name] = np.where(rho <= target * (1 + 1e-9), floor, np.inf).min(axis=-1)
     return out
 
@@ -255,13 +255,13 @@ def compute_page(kappa: float, gamma: float) -> pd.DataFrame:
         limit, member, rate, note = np.nan, "", float(lower_rate(kappa)), "limit"
         for source, setting in members.items():
             try:
-                limit, member = float(stability_limit(rule, **convert(source, name, **setting))), source
+                limit, member = float(stability_limit(rule.at(**convert(source, name, **setting)))), source
             except ValueError:
                 continue
             break
         if member == "heavy_ball":
             rate, note = (
-                float(worst_rate(rule, 1 / kappa, 1.0, **convert("heavy_ball", name, **tuned))),
+                float(worst_rate(rule.at(**convert("heavy_ball", name, **tuned)), 1 / kappa, 1.0)),
                 "attained",
             )
         elif {*rule.hyper} - {"weight_decay"} <= {"eta", "gamma"} and name != "aggregated":
@@ -271,7 +271,7 @@ def compute_page(kappa: float, gamma: float) -> pd.DataFrame:
         if name in ("gradient_descent", "aggregated"):
             limit, member = float(stability_limit(rule)), "itself"
         try:
-            letters = qhm_letters(rule, **{n: 0 for n in rule.hyper if n == "weight_decay"})
+            letters = qhm_letters(rule.at(**{n: 0 for n in rule.hyper if n == "weight_decay"}))
             place = {n: "of mu, L" if name == "chebyshev" else str(letters[n]) for n in ("beta", "nu")}
         except ValueError:
             place = {"beta": "two memories", "nu": ""}

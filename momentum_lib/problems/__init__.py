@@ -13,6 +13,7 @@ its own; with ``shared=True`` all of them get the same one (common random number
 """
 
 from momentum_lib.problems.base import Problem
+from momentum_lib.problems.chains import Colorizer, ConvexRosenbrock, NesterovWorst, grid_laplacian
 from momentum_lib.problems.cycles import GoujaudCycle, LessardCycle, Plateau
 from momentum_lib.problems.landscapes import (
     Beale,
@@ -24,13 +25,7 @@ from momentum_lib.problems.landscapes import (
     Saddle,
 )
 from momentum_lib.problems.oracles import Minibatch, Moving, Multiplicative, Noisy, SampledCoordinates
-from momentum_lib.problems.quadratics import (
-    Colorizer,
-    ConvexRosenbrock,
-    NesterovWorst,
-    Quadratic,
-    grid_laplacian,
-)
+from momentum_lib.problems.quadratics import Quadratic
 from momentum_lib.problems.regressions import LeastSquares, Logistic
 
 __all__ = [

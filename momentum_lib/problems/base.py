@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from momentum_lib.problems.functions import Function
 
 Array = npt.NDArray[Any]
 Gradient = Callable[[Any], Any]
 
 
 class Problem(ABC):
-    """A differentiable function of the last axis, with its minimizer and its range of curvature.
+    """A differentiable function of the last axis, with its minimizers and its range of curvature.
 
-    A subclass sets `minimizer`, `mu` and `L` and writes ``_value`` and ``_grad`` for an array of
-    floats whose last axis has been checked.
+    A subclass sets `minimizer`, and `mu` and `L` where they are finite, and writes ``_value`` and ``_grad``
+    for an array of numbers whose last axis has been checked. `from_function` makes one of a plain function.
 
     Attributes
     ----------
@@ -28,9 +32,32 @@ class Problem(ABC):
         Every eigenvalue of every Hessian lies in [mu, L].
     """
 
-    minimizer: Array
-    mu: float
-    L: float
+    mu: float = -math.inf
+    L: float = math.inf
+
+    @staticmethod
+    def from_function(
+        f: Callable[[Any], Any],
+        dim: int,
+        grad: Gradient | None = None,
+        minimizers: npt.ArrayLike | None = None,
+        mu: float | None = None,
+        L: float | None = None,
+        name: str | None = None,
+        at: npt.ArrayLike | None = None,
+    ) -> Function:
+        """Make a problem of a plain function; see `functions.Function`.
+
+        Examples
+        --------
+        >>> bowl = Problem.from_function(lambda x: x @ x / 2, 2, minimizers=[0, 0], name="bowl")
+        >>> bowl, bowl.grad([[1.0, 2.0], [3.0, 4.0]])
+        (bowl(dim=2, gradient by JAX), array([[1., 2.],
+               [3., 4.]]))
+        """
+        from momentum_lib.problems.functions import Function
+
+        return Function(f, dim, grad, minimizers, mu, L, name, at)
 
     @abstractmethod
     def _value(self, theta: Array) -> Any: ...
@@ -38,31 +65,45 @@ class Problem(ABC):
     @abstractmethod
     def _grad(self, theta: Array) -> Any: ...
 
+    def _gap(self, theta: Array) -> Any:
+        return self._value(theta) - self.minimum
+
     def value(self, theta: npt.ArrayLike) -> Any:
         """Return f, shape ``theta.shape[:-1]`` (``theta.shape`` in one dimension)."""
-        points = self._points(theta)
-        with np.errstate(over="ignore", invalid="ignore"):  # divergence is a result
-            return self._value(points)
+        return self._at(self._value, theta)
 
     def grad(self, theta: npt.ArrayLike) -> Any:
         """Return the gradient, shape and dtype of `theta`."""
-        points = self._points(theta)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self._grad(points)
+        return self._at(self._grad, theta)
 
     def gap(self, theta: npt.ArrayLike) -> Any:
         """Return f - min f, shape as `value`."""
-        return self.value(theta) - self.minimum
+        return self._at(self._gap, theta)
+
+    @cached_property
+    def minimizer(self) -> Array:
+        """Where the least value is taken; refused where it is not known."""
+        raise ValueError(f"no minimizer of {self!r} is known; name it in from_function(..., minimizers=...).")
 
     @cached_property
     def minimum(self) -> float:
         """The least value."""
         return float(self.value(self.minimizer))
 
+    @cached_property
+    def minimizers(self) -> Array:
+        """Every minimizer that is known, local ones too, one a row."""
+        return self.minimizer[None]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one point: (dim,), or () for a one-dimensional function."""
+        return self.minimizer.shape
+
     @property
     def dim(self) -> int:
         """Number of coordinates."""
-        return self.minimizer.size
+        return math.prod(self.shape)
 
     @property
     def kappa(self) -> float:
@@ -71,29 +112,36 @@ class Problem(ABC):
             return float("nan")
         return self.L / self.mu if self.mu > 0 else float("inf")
 
-    def _points(self, theta: npt.ArrayLike) -> Array:
+    def _at(self, function: Callable[[Array], Any], theta: npt.ArrayLike) -> Any:
         points = np.asarray(theta)
-        if points.dtype.kind in "iub":
+        if points.dtype.kind not in "fcVO":
+            if points.dtype.kind not in "iub":
+                raise ValueError(f"theta is {theta!r}; give numbers.")
             points = points.astype(float)
-        if self.minimizer.ndim and points.shape[-1:] != self.minimizer.shape:
+        if self.shape and points.shape[-1:] != self.shape:
             raise ValueError(
                 f"theta has shape {points.shape}; the last axis of a point of this "
                 f"{type(self).__name__} has length {self.dim}."
             )
-        return points
+        with np.errstate(over="ignore", invalid="ignore"):  # divergence is a result
+            return function(points)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(dim={self.dim}, mu={self.mu:.6g}, L={self.L:.6g})"
 
 
 def like(array: Array, theta: Array) -> Array:
-    """Cast to the dtype of theta, so that float32 points give float32 gradients."""
-    return array.astype(theta.dtype, copy=False) if theta.dtype.kind in "fc" else array
+    """Cast to the dtype of theta, so that float32 points give float32 gradients; exact points stay exact."""
+    return array if theta.dtype == object else array.astype(theta.dtype, copy=False)
 
 
 def finite(name: str, given: npt.ArrayLike | None, ndim: int, size: int | None = None) -> Array:
     """A float copy, refused unless it has `ndim` axes, is not empty (or has this `size`) and is finite."""
-    array = np.array(given, dtype=float)
+    try:
+        array = np.array(given)
+        array = array.astype(float, casting="unsafe" if array.dtype == object else "same_kind")
+    except (TypeError, ValueError):  # complex numbers, texts, rows of different lengths
+        raise ValueError(f"{name} is no array of real numbers; give one.") from None
     if array.ndim != ndim or array.size == 0 or (size is not None and array.shape != (size,) * ndim):
         wanted = f"{ndim} axes, not empty" if size is None else str((size,) * ndim)
         raise ValueError(f"{name} has shape {array.shape}; give {wanted}.")
@@ -102,33 +150,21 @@ def finite(name: str, given: npt.ArrayLike | None, ndim: int, size: int | None =
     return array
 
 
-def symmetric_eigen(matrix: Array, name: str) -> tuple[Array, Array]:
-    """Eigenvalues, ascending, and eigenvectors; a matrix that is not square or symmetric is refused."""
+def symmetric(matrix: Any, name: str) -> Any:
+    """The matrix, dense or sparse, without the asymmetry of rounding; any larger one is refused."""
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"the {name} has shape {matrix.shape}; give a square one.")
-    off = np.abs(matrix - matrix.T).max()
-    if off > 1e-12 * np.abs(matrix).max():
+    off = abs(matrix - matrix.T).max()
+    if off > 1e-12 * abs(matrix).max():
         raise ValueError(
             f"the {name} differs from its transpose by {off:.3g}; give a symmetric one, such as (A + A.T)/2."
         )
-    lam, directions = np.linalg.eigh(symmetrized(matrix))
-    return lam, directions
-
-
-def symmetrized(matrix: Array) -> Array:
-    """Remove the asymmetry of rounding."""
     return (matrix + matrix.T) / 2
 
 
 def rounding(lam: Array) -> float:
     """Size below which a computed eigenvalue is zero."""
     return float(8 * lam.size * np.finfo(float).eps * np.abs(lam).max())
-
-
-def at_least(name: str, given: int, least: int) -> None:
-    """Refuse what is not a whole number of at least `least`."""
-    if int(given) != given or given < least:
-        raise ValueError(f"{name} is {given}; give a whole number of at least {least}.")
 
 
 def positive(name: str, given: float) -> None:

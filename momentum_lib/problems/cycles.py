@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from momentum_lib.problems.base import Array, Problem, at_least, positive
+from momentum_lib.clock import count_of
+from momentum_lib.problems.base import Array, Problem, positive
 
 __all__ = ["GoujaudCycle", "LessardCycle", "Plateau"]
 
@@ -84,7 +85,7 @@ class GoujaudCycle(Problem):
     """
 
     def __init__(self, K: int, eta: float, gamma: float, mu: float, L: float) -> None:
-        at_least("K", K, 3)
+        K = count_of("K", K, 3)
         if not (eta > 0 and 0 <= gamma < 1 and 0 < mu < L < np.inf):
             raise ValueError(
                 f"eta={eta}, gamma={gamma}, mu={mu}, L={L}; the cycle needs eta > 0, 0 <= gamma < 1 "

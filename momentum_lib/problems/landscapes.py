@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.problems.base import Array, Problem, at_least, finite, like, positive
+from momentum_lib.clock import count_of
+from momentum_lib.problems.base import Array, Problem, finite, like, positive
 
 __all__ = ["Beale", "DoubleWell", "Himmelblau", "MultiWell", "Rastrigin", "Rosenbrock", "Saddle"]
 
@@ -27,9 +28,7 @@ class Rosenbrock(Problem):
     """
 
     def __init__(self, dim: int = 2) -> None:
-        at_least("dim", dim, 2)
-        self.minimizer = np.ones(dim)
-        self.mu, self.L = -np.inf, np.inf
+        self.minimizer = np.ones(count_of("dim", dim, 2))
 
     def _value(self, theta: Array) -> Any:
         from scipy.optimize import rosen
@@ -53,7 +52,6 @@ class Beale(Problem):
 
     def __init__(self) -> None:
         self.minimizer = np.array([3.0, 0.5])
-        self.mu, self.L = -np.inf, np.inf
 
     def _residuals(self, x: Array, y: Array) -> list[tuple[int, Any]]:
         return [(power, a - x + x * y**power) for power, a in ((1, 1.5), (2, 2.25), (3, 2.625))]
@@ -90,7 +88,6 @@ class Himmelblau(Problem):
         x[0] = 3
         self.minimizers = np.stack([x, 11 - x**2], axis=-1)
         self.minimizer = self.minimizers[0]
-        self.mu, self.L = -np.inf, np.inf
 
     def _value(self, theta: Array) -> Any:
         x, y = theta[..., 0], theta[..., 1]
@@ -117,8 +114,7 @@ class Rastrigin(Problem):
     """
 
     def __init__(self, dim: int = 2) -> None:
-        at_least("dim", dim, 1)
-        self.minimizer = np.zeros(dim)
+        self.minimizer = np.zeros(count_of("dim", dim, 1))
         self.mu, self.L = 2 - 40 * np.pi**2, 2 + 40 * np.pi**2
 
     def _value(self, theta: Array) -> Any:
@@ -158,7 +154,7 @@ class Saddle(Problem):
         self.saddle = np.zeros(2)
         self.minimizers = np.array([[0.0, 1.0], [0.0, -1.0]])
         self.minimizer = self.minimizers[0]
-        self.mu, self.L = -float(down), np.inf
+        self.mu = -float(down)
 
     def _value(self, theta: Array) -> Any:
         x, y = theta[..., 0], theta[..., 1]
@@ -203,7 +199,7 @@ class DoubleWell(Problem):
         left, self.barrier, right = (float(x) for x in np.sort(np.roots([4, 0, -4, tilt]).real))
         self.minimizers = np.array([left, right] if tilt >= 0 else [right, left])
         self.minimizer = np.asarray(self.minimizers[0])
-        self.mu, self.L = -4.0, np.inf
+        self.mu = -4.0
 
     def _value(self, theta: Array) -> Any:
         return (theta**2 - 1) ** 2 + self.tilt * theta

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.problems.base import Array, Gradient, Problem, like, rounding, symmetric_eigen
+from momentum_lib.clock import count_of
+from momentum_lib.problems.base import Array, Gradient, Problem, like, rounding, symmetric
 from momentum_lib.problems.regressions import LeastSquares, Logistic
 
 __all__ = ["Minibatch", "Moving", "Multiplicative", "Noisy", "SampledCoordinates"]
@@ -51,7 +52,7 @@ class _Oracle(ABC):
         inner: Any = self.problem
         while hasattr(inner, "problem"):
             inner = inner.problem
-        return int(np.ndim(getattr(inner, "minimizer", [0]))) if theta.ndim else 0
+        return len(getattr(inner, "shape", (1,))) if theta.ndim else 0
 
     @abstractmethod
     def _draw(self, rng: np.random.Generator, lead: tuple[int, ...], point: tuple[int, ...]) -> Any: ...
@@ -97,7 +98,7 @@ class Noisy(_Oracle):
             if self.sigma.min(initial=0.0) < 0:
                 raise ValueError(f"sigma is {self.sigma.min():.6g}; a standard deviation is at least 0.")
             return
-        lam, directions = symmetric_eigen(self.sigma, "noise covariance")
+        lam, directions = np.linalg.eigh(symmetric(self.sigma, "noise covariance"))
         if lam.min() < -rounding(lam):
             raise ValueError(f"the noise covariance has the eigenvalue {lam.min():.6g}; none may be below 0.")
         self._root = directions * np.sqrt(np.maximum(lam, 0))
@@ -140,7 +141,7 @@ class Minibatch(_Oracle):
     def __init__(self, problem: LeastSquares | Logistic, batch: int, shared: bool = False) -> None:
         if not hasattr(problem, "sample_grad"):
             raise TypeError(f"{problem!r} has no data to sample; give a LeastSquares or a Logistic.")
-        if not 1 <= batch <= len(problem.X):
+        if count_of("batch", batch, 1) > len(problem.X):
             raise ValueError(f"batch is {batch}; give 1 to {len(problem.X)} of the problem's rows.")
         super().__init__(problem, shared)
         self.data, self.batch = problem, int(batch)

@@ -1,34 +1,33 @@
-"""Convex quadratics: any, and the ones the literature descends."""
+"""Convex quadratics, dense, sparse or an operator."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.problems.base import (
-    Array,
-    Problem,
-    at_least,
-    finite,
-    like,
-    rounding,
-    symmetric_eigen,
-    symmetrized,
-)
+from momentum_lib.problems.base import Array, Problem, finite, like, rounding, symmetric
 
-__all__ = ["Colorizer", "ConvexRosenbrock", "NesterovWorst", "Quadratic", "grid_laplacian"]
+__all__ = ["Quadratic"]
+
+#: Up to this size all eigenvalues of a sparse matrix or an operator are found, by way of a dense one.
+DENSE: Final = 2000
 
 
 class Quadratic(Problem):
-    """The convex quadratic f = ½ theta'A theta - b'theta + c.
+    """The convex quadratic f = ½ theta'A theta - b'theta + c; on complex theta its real part, ' the adjoint.
+
+    A sparse matrix stays sparse and an operator is only applied, so many coordinates are built and
+    descended at once. What takes longer is found when it is asked for: `minimizer` (and values, which
+    need it), `eigenvalues`, and `mu` and `L`, where such a matrix is refused if it is not convex.
 
     Parameters
     ----------
     eigenvalues : (d,) array_like, optional
         Curvatures along the axes (or the columns of `rotation`), in the order given.
-    matrix : (d, d) array_like, optional
+    matrix : (d, d) array_like, SciPy sparse matrix or LinearOperator, optional
         A itself, symmetric and positive semidefinite; its eigenvalues come ascending.
     linear : (d,) array_like, optional
         b; zero unless given.
@@ -41,6 +40,7 @@ class Quadratic(Problem):
 
     Attributes
     ----------
+    matrix : (d, d) array, sparse array or LinearOperator
     eigenvalues : (d,) array
     eigenvectors : (d, d) array, columns; None when the axes are the eigen-directions
 
@@ -48,7 +48,7 @@ class Quadratic(Problem):
     ------
     ValueError
         Neither or both of eigenvalues and matrix, wrong shapes, entries not finite, an asymmetric or
-        indefinite matrix, a linear term without minimizer.
+        indefinite matrix, a linear term without minimizer; all eigenvalues of a large sparse matrix.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Quadratic(Problem):
         self,
         eigenvalues: npt.ArrayLike | None = None,
         *,
-        matrix: npt.ArrayLike | None = None,
+        matrix: Any = None,
         linear: npt.ArrayLike | None = None,
         constant: float = 0.0,
         rotation: npt.ArrayLike | np.random.Generator | None = None,
@@ -71,203 +71,202 @@ class Quadratic(Problem):
             raise ValueError("Quadratic takes eigenvalues or matrix=; give exactly one of the two.")
         if linear is not None and minimizer is not None:
             raise ValueError("Quadratic takes linear= or minimizer=, not both; each fixes the other.")
-        self.eigenvectors: Array | None = None
+        if rotation is not None and matrix is not None:
+            raise ValueError("rotation= goes with eigenvalues; a matrix brings its own directions.")
+        self.constant = float(constant)
+        #: A as it is applied: a row of eigenvalues, a dense or sparse matrix, an operator.
+        self._a: Any
         if matrix is None:
-            lam = finite("eigenvalues", eigenvalues, 1)
+            self._a = self.eigenvalues = _convex(finite("eigenvalues", eigenvalues, 1), 0.0)
+            self.eigenvectors = None
             if rotation is not None:
-                self.eigenvectors = _rotation(rotation, lam.size)
-            noise = 0.0
+                q = self.eigenvectors = _rotation(rotation, len(self._a))
+                self._a = symmetric((q * self._a) @ q.T, "matrix")
         else:
-            if rotation is not None:
-                raise ValueError("rotation= goes with eigenvalues; a matrix brings its own directions.")
-            a = finite("matrix", matrix, 2)
-            lam, self.eigenvectors = symmetric_eigen(a, "matrix")
-            noise = rounding(lam)
-        if lam.min() < -noise:
-            raise ValueError(
-                f"the quadratic has the eigenvalue {lam.min():.6g}; a convex one has none below 0 "
-                "(Saddle is a function with a descending direction)."
-            )
-        self.eigenvalues = np.where(lam <= noise, 0.0, lam)
-        if matrix is None:
-            q = self.eigenvectors
-            self.matrix = np.diag(lam) if q is None else symmetrized((q * lam) @ q.T)
-        else:
-            self.matrix = symmetrized(a)
-        self.mu, self.L = float(self.eigenvalues.min()), float(self.eigenvalues.max())
-        self._set_linear(linear, minimizer)
-        self.minimum = float(constant - self.linear @ self.minimizer / 2)
-        for array in (self.eigenvalues, self.eigenvectors, self.matrix, self.linear, self.minimizer):
-            if array is not None:
-                array.flags.writeable = False
-
-    def _set_linear(self, linear: npt.ArrayLike | None, minimizer: npt.ArrayLike | None) -> None:
-        d = self.eigenvalues.size
+            self._a = _symmetric(matrix)
+        d = self._a.shape[0]
         if minimizer is not None:
             self.minimizer = finite("minimizer", minimizer, 1, d)
             self.linear = self._times_matrix(self.minimizer)
-            return
-        self.linear = np.zeros(d) if linear is None else finite("linear", linear, 1, d)
-        along = self._to_directions(self.linear)
-        flat = self.eigenvalues == 0
-        if np.any(np.abs(along[flat]) > 1e-9 * np.linalg.norm(self.linear)):
-            raise ValueError(
-                "the quadratic is flat in a direction in which its linear term is not zero, so it has no "
-                "minimizer; give a linear term in the range of the matrix, or minimizer=."
-            )
-        # The least-norm minimizer where there are many.
-        along = np.divide(along, self.eigenvalues, out=np.zeros(d), where=~flat)
-        self.minimizer = along if self.eigenvectors is None else self.eigenvectors @ along
+        else:
+            self.linear = np.zeros(d) if linear is None else finite("linear", linear, 1, d)
+        if isinstance(self._a, np.ndarray):  # what is no convex quadratic is refused here
+            self.mu, self.L = self._range
+            self.minimizer = self._solve() if minimizer is None else self.minimizer
 
-    def _to_directions(self, theta: Array) -> Array:
-        return theta if self.eigenvectors is None else theta @ like(self.eigenvectors, theta)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one point, (dim,)."""
+        size: tuple[int, ...] = self._a.shape[:1]
+        return size
+
+    @cached_property
+    def matrix(self) -> Any:
+        """A, dense where the eigenvalues were given."""
+        return np.diag(self._a) if np.ndim(self._a) == 1 else self._a
+
+    @cached_property
+    def eigenvalues(self) -> Array:
+        """All eigenvalues, in the order given or ascending."""
+        return self._spectrum[0]
+
+    @cached_property
+    def eigenvectors(self) -> Array | None:
+        """The eigen-directions as columns; None when the axes are."""
+        return self._spectrum[1]
+
+    @cached_property
+    def mu(self) -> float:  # type: ignore[override]
+        """The least eigenvalue; may be set where it is known."""
+        return self._range[0]
+
+    @cached_property
+    def L(self) -> float:  # type: ignore[override] # noqa: N802
+        """The largest eigenvalue; may be set where it is known."""
+        return self._range[1]
+
+    @cached_property
+    def minimizer(self) -> Array:
+        """Where the least value is taken; the one of least norm where there are many."""
+        return self._solve()
+
+    @cached_property
+    def minimum(self) -> float:
+        """The least value."""
+        return float(self.constant - self.linear @ self.minimizer / 2)
+
+    @property
+    def _large(self) -> bool:
+        """Whether only the ends of the spectrum are found."""
+        return not isinstance(self._a, np.ndarray) and self.dim > DENSE
+
+    @cached_property
+    def _spectrum(self) -> tuple[Array, Array]:
+        if self._large:
+            raise ValueError(
+                f"all {self.dim} eigenvalues of a sparse matrix take a dense one of "
+                f"{self.dim**2 / 2**27:.1f} GiB; use mu and L, or at most {DENSE} coordinates."
+            )
+        dense = self._a if isinstance(self._a, np.ndarray) else self._a @ np.eye(self.dim)
+        lam, directions = np.linalg.eigh(symmetric(dense, "matrix"))
+        return _convex(lam, rounding(lam)), directions
+
+    @cached_property
+    def _range(self) -> tuple[float, float]:
+        if self._large:
+            lam = _extremes(self._a)
+            lam = _convex(lam, rounding(lam))
+        else:
+            lam = self.eigenvalues
+        return float(lam.min()), float(lam.max())
+
+    def _solve(self) -> Array:
+        b = self.linear
+        if not b.any():
+            return np.zeros(self.dim)
+        if self._large:
+            from scipy.sparse.linalg import cg, spsolve
+
+            solution, lost = cg(self._a, b, rtol=1e-12, maxiter=5000)  # of least norm, too
+            if lost and hasattr(self._a, "tocsc") and self.mu > 0:
+                solution, lost = spsolve(self._a.tocsc(), b), 0
+        else:
+            lam, q = self.eigenvalues, self.eigenvectors
+            along = b if q is None else b @ q
+            lost = np.any(np.abs(along[lam == 0]) > 1e-9 * np.linalg.norm(b))
+            along = np.divide(along, lam, out=np.zeros(self.dim), where=lam > 0)
+            solution = along if q is None else q @ along
+        if lost:
+            raise ValueError(
+                "the quadratic is flat in a direction in which its linear term is not zero, so no "
+                "minimizer is found; give a linear term in the range of the matrix, or minimizer=."
+            )
+        return np.asarray(solution)
 
     def _times_matrix(self, theta: Array) -> Array:
-        if self.eigenvectors is None:
-            return theta * like(self.eigenvalues, theta)
-        return theta @ like(self.matrix, theta)
+        if isinstance(self._a, np.ndarray):
+            a = like(self._a, theta)
+            return theta * a if a.ndim == 1 else theta @ a
+        # SciPy multiplies columns, in double precision.
+        columns = theta.reshape(-1, self.dim).T
+        product = self._a @ columns.astype(np.result_type(columns, float))
+        return like(product.T.reshape(theta.shape), theta)
 
     def _value(self, theta: Array) -> Any:
-        return like(np.asarray(self.minimum), theta) + self._gap(theta)
+        return self.minimum + self._gap(theta)
 
     def _grad(self, theta: Array) -> Any:
         return self._times_matrix(theta) - like(self.linear, theta)
 
     def _gap(self, theta: Array) -> Any:
-        along = self._to_directions(theta - like(self.minimizer, theta))
-        return (along**2 @ like(self.eigenvalues, theta)) / 2
+        """Half the form at the distance from the minimizer: no cancellation."""
+        away = theta - like(self.minimizer, theta)
+        return np.vecdot(away, self._times_matrix(away)).real / 2
 
-    def gap(self, theta: npt.ArrayLike) -> Any:
-        """Return the gap without cancellation: ½ (theta - minimizer)'A(theta - minimizer)."""
-        points = self._points(theta)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self._gap(points)
-
-
-class ConvexRosenbrock(Quadratic):
-    """Distill's convex Rosenbrock, a chain pulled at one end and tied to zero at every link.
-
-    ½(w_1 - 1)² + ½ Σ_{i≤n} (w_i - w_{i+1})² + 2/(kappa - 1) ‖w‖², with w_{n+1} = 0. The `kappa` asked for
-    is reached, and w_i = q^i with q = (√kappa - 1)/(√kappa + 1) minimizes, only as n grows; `kappa` and
-    `minimizer` here are the true ones.
-
-    Source: Goh 2017, "Why momentum really works".
-
-    Examples
-    --------
-    >>> round(ConvexRosenbrock(25, 100).kappa, 4)
-    73.215
-    """
-
-    def __init__(self, n: int = 25, kappa: float = 100.0) -> None:
-        at_least("n", n, 1)
-        if not 1 < kappa < np.inf:
-            raise ValueError(f"kappa is {kappa}; a condition number above 1 and finite is needed.")
-        chain = _chain(n)
-        super().__init__(matrix=chain + 4 / (kappa - 1) * np.eye(n), linear=np.eye(n)[0], constant=0.5)
-
-    def distance_bound(self, t: int) -> float:
-        """Distance to the minimizer left, at least, after t steps from 0 (**lower** bound).
-
-        See `NesterovWorst.distance_bound`; the same chain, the same light cone.
-        """
-        return float(np.linalg.norm(self.minimizer[t:]))
+    def __repr__(self) -> str:
+        if self._large and "mu" not in vars(self):  # printing computes nothing
+            return f"{type(self).__name__}(dim={self.dim})"
+        return super().__repr__()
 
 
-class NesterovWorst(Quadratic):
-    """Nesterov's worst quadratic: from 0, t gradients reach the first t coordinates and no more.
-
-    f = (L - mu)/4 (½ x'Tx - x_1) + mu/2 ‖x‖², T tridiagonal (-1, 2, -1). For mu > 0 the last
-    diagonal entry is (√kappa + 3)/(√kappa + 1), which makes the minimizer x_i = q^i with
-    q = (√kappa - 1)/(√kappa + 1) exact at every n; for mu = 0 it is 2 and x_i = 1 - i/(n + 1). The
-    eigenvalues lie in [mu, L] and fill it as n grows: the attributes `mu` and `L` are the true extremes.
-
-    Source: Nesterov 2004, sections 2.1.2 and 2.1.4.
-
-    Examples
-    --------
-    >>> NesterovWorst(4, 1, 9).minimizer
-    array([0.5   , 0.25  , 0.125 , 0.0625])
-    """
-
-    def __init__(self, n: int, mu: float, L: float) -> None:
-        at_least("n", n, 2)
-        if not 0 <= mu < L < np.inf:
-            raise ValueError(f"mu={mu} and L={L}; Nesterov's function needs 0 <= mu < L, both finite.")
-        chain = _chain(n)
-        if mu > 0:
-            root = np.sqrt(L / mu)
-            chain[-1, -1] = (root + 3) / (root + 1)
-        super().__init__(matrix=(L - mu) / 4 * chain + mu * np.eye(n), linear=(L - mu) / 4 * np.eye(n)[0])
-
-    def distance_bound(self, t: int) -> float:
-        """Distance to the minimizer left, at least, after t steps from 0 (**lower** bound).
-
-        Holds for every method whose iterates lie in the span of the gradients seen: the norm of the
-        minimizer's coordinates from t + 1 on. Nesterov 2004, Theorem 2.1.13, at finite n.
-        """
-        return float(np.linalg.norm(self.minimizer[t:]))
-
-    def gap_bound(self, t: int) -> float:
-        """Gap left, at least, after t steps from 0 (**lower** bound).
-
-        Exactly the gap of the least value over the first t coordinates. Nesterov 2004, Theorem 2.1.7
-        takes mu = 0 and n = 2t + 1 and keeps 3 L ‖x*‖²/(32 (t + 1)²) of it.
-        """
-        t = min(t, self.dim)
-        reached = np.zeros(self.dim)
-        reached[:t] = np.linalg.solve(self.matrix[:t, :t], self.linear[:t])
-        return float(self.gap(reached))
+def _convex(lam: Array, noise: float) -> Array:
+    """Eigenvalues without those of rounding; a negative one is refused."""
+    if lam.min() < -noise:
+        raise ValueError(
+            f"the quadratic has the eigenvalue {lam.min():.6g}; a convex one has none below 0 "
+            "(Saddle is a function with a descending direction)."
+        )
+    return np.where(lam <= noise, 0.0, lam)
 
 
-class Colorizer(Quadratic):
-    """Color spreading over a grid from one pinned corner: ½(w_0 - 1)² + ½ Σ_edges (w_i - w_j)².
+def _symmetric(given: Any) -> Any:
+    """A matrix as it was given: dense, sparse or an operator, refused unless it is symmetric."""
+    if hasattr(given, "toarray"):
+        from scipy.sparse import csr_array
 
-    Every entry ends at 1; how fast is the condition number of a graph. Without the pin the function
-    is ``Quadratic(matrix=grid_laplacian(*shape))``.
+        sparse = csr_array(given, copy=True)  # its indices will be sorted
+        sparse.data = finite("matrix", sparse.data, 1)
+        return symmetric(sparse, "matrix")
+    if not hasattr(given, "matvec"):
+        return symmetric(finite("matrix", given, 2), "matrix")
+    u, v = np.random.default_rng(0).standard_normal((2, given.shape[1]))
+    image = given.matvec(v)
+    if given.shape[0] != given.shape[1] or abs(u @ image - v @ given.matvec(u)) > 1e-9 * np.linalg.norm(
+        image
+    ):
+        raise ValueError(
+            f"the operator of shape {given.shape} is not its own transpose; give a symmetric one."
+        )
+    return given
 
-    Source: Goh 2017, the colorization problem.
 
-    Examples
-    --------
-    >>> round(Colorizer(16, 16).kappa, 2)
-    5289.93
-    """
+def _extremes(matrix: Any) -> Array:
+    """The least and the largest eigenvalue of a sparse matrix or an operator."""
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-    def __init__(self, *shape: int) -> None:
-        matrix = grid_laplacian(*shape)
-        matrix[0, 0] += 1
-        super().__init__(matrix=matrix, minimizer=np.ones(len(matrix)), constant=0.5)
+    start = np.random.default_rng(0).standard_normal(matrix.shape[0])
 
+    def nearest(a: Any, **where: Any) -> float:
+        return float(eigsh(a, 1, **where, v0=start, tol=1e-9, maxiter=100, return_eigenvectors=False)[0])
 
-def grid_laplacian(*shape: int) -> Array:
-    """Laplacian of the grid graph of this shape; ``grid_laplacian(n)`` is the path of n nodes.
-
-    Returns
-    -------
-    (n, n) array, n the product of the shape
-
-    Raises
-    ------
-    ValueError
-        No shape, or a side below 1.
-
-    Examples
-    --------
-    >>> grid_laplacian(3)
-    array([[ 1., -1.,  0.],
-           [-1.,  2., -1.],
-           [ 0., -1.,  1.]])
-    """
-    if not shape or min(shape) < 1:
-        raise ValueError(f"a grid of shape {shape} has no nodes; give sides of at least 1.")
-    total = np.zeros((1, 1))
-    for side in shape:
-        path = _chain(side)
-        path[0, 0] -= 1
-        path[-1, -1] -= 1
-        total = np.kron(total, np.eye(side)) + np.kron(np.eye(len(total)), path)
-    return total
+    try:  # by products alone
+        high = nearest(matrix, which="LA")
+        low = high - nearest(
+            LinearOperator(matrix.shape, lambda x: high * x - matrix @ x, dtype=float), which="LA"
+        )
+        return np.array([0.0 if abs(low) < 1e-12 * high else low, high])
+    except ArpackNoConvergence:  # ends that are crowded, as those of a long chain
+        pass
+    try:
+        # Gershgorin's circles hold every eigenvalue: the nearest one to a point outside them is an extreme.
+        middle, row, columns = matrix.diagonal(), abs(matrix).sum(axis=0), matrix.tocsc()
+        low, high = (middle + abs(middle) - row).min(), (middle - abs(middle) + row).max()
+        outside = 1e-8 * (high - low)
+        return np.array([nearest(columns, sigma=s) for s in (low - outside, high + outside)])
+    except (AttributeError, ArpackNoConvergence):  # an operator has no entries
+        raise ValueError(
+            "the least and the largest eigenvalue of this matrix were not found; set mu and L of the problem."
+        ) from None
 
 
 def _rotation(given: npt.ArrayLike | np.random.Generator, d: int) -> Array:
@@ -278,8 +277,3 @@ def _rotation(given: npt.ArrayLike | np.random.Generator, d: int) -> Array:
     if np.abs(q.T @ q - np.eye(d)).max() > 1e-10:
         raise ValueError("rotation is not orthogonal; give orthonormal columns, or a seed to draw them.")
     return q
-
-
-def _chain(n: int) -> Array:
-    """The tridiagonal matrix (-1, 2, -1)."""
-    return 2 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)

@@ -4,7 +4,7 @@ On a quadratic each eigen-direction of curvature lam runs by itself, and a linea
 there. The matrix is not typed: the rule is run on unit vectors and answers with its columns. All
 functions take any rule, a student's too, and refuse one that is not linear.
 
-A rule with a step count `t` is analyzed at the `t` given, and without one at its t -> infinity body.
+A rule that counts its steps is analyzed at the step it is frozen at, ``.at(t=...)``, and else as t → ∞.
 """
 
 from momentum_lib.spectrum.iterates import Transient, closed_form, transient_growth

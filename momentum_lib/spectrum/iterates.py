@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from momentum_lib.definition import Rule, RuleError
-from momentum_lib.spectrum.probing import apply_step, as_numbers, bind, iteration_matrix
+from momentum_lib.clock import Clock, count_of
+from momentum_lib.definition import Rule
+from momentum_lib.runner import run
+from momentum_lib.spectrum.probing import Reading, iteration_matrix, refuse_nonlinear, stack_columns
 from momentum_lib.spectrum.stability import spectral_radius
 
 __all__ = ["Transient", "closed_form", "transient_growth"]
 
 Array = np.ndarray[Any, Any]
+
+#: Matrix products that `transient_growth` takes on: minutes.
+_MOST = 1e8
 
 
 class Transient(NamedTuple):
@@ -23,9 +29,9 @@ class Transient(NamedTuple):
 
 
 def closed_form(
-    rule: Rule, problem: Any, theta0: Any, steps: int, *, start: dict[str, Any] | None = None, **hyper: Any
+    rule: Rule, problem: Any, theta0: Any, steps: int, *, start: Mapping[str, Any] | None = None
 ) -> Array:
-    """The iterates of ``run(rule, problem.grad, theta0, steps, **hyper)`` without stepping.
+    """The iterates of ``run(rule, problem.grad, theta0, steps)`` without stepping.
 
     Powers of the iteration matrix by doubling: log2(steps) products, also at critical damping, where the
     eigenvectors collapse and a diagonalization fails. Rules with `t`, and schedules, multiply their
@@ -34,16 +40,14 @@ def closed_form(
     Parameters
     ----------
     rule : Rule
-        Any linear rule; its own first step is used where it has one.
+        Any linear rule, every letter set: numbers, arrays of a shape S, or schedules.
     problem : Quadratic
         Has ``eigenvalues`` (d,), ``eigenvectors`` (d, d) or None, and ``linear`` (d,) for
         f = 1/2 x'Ax - b'x.
     theta0 : (d,) array or scalar
     steps : int
     start : mapping of slot to value, optional
-        Slots that start other than at rest.
-    **hyper
-        Numbers, arrays of a shape S, or schedules.
+        As in `run`.
 
     Returns
     -------
@@ -52,115 +56,102 @@ def closed_form(
     Raises
     ------
     NotLinear, RuleError
-        As `iteration_matrix`.
+        As `iteration_matrix`, and as `run`.
     ValueError
-        theta0 of another dimension, or steps < 0.
+        theta0 of another dimension, steps < 0, a problem that is no quadratic.
 
     Examples
     --------
     >>> from momentum_lib import Quadratic, heavy_ball
-    >>> closed_form(heavy_ball, Quadratic([1.0]), [1.0], 3, eta=0.5, gamma=0.5)[:, 0]
+    >>> closed_form(heavy_ball.at(eta=0.5, gamma=0.5), Quadratic([1.0]), [1.0], 3)[:, 0]
     array([ 1.  ,  0.5 ,  0.  , -0.25])
     """
-    eigenvalues = np.atleast_1d(np.asarray(problem.eigenvalues, float))
-    basis = getattr(problem, "eigenvectors", None)
-    theta0 = np.asarray(theta0, float)
-    if steps < 0:
-        raise ValueError(f"steps must be at least 0, got {steps}.")
-    if theta0.shape not in ((), eigenvalues.shape) or not np.isfinite(theta0).all():
-        raise ValueError(f"theta0 must be {len(eigenvalues)} finite numbers, got shape {theta0.shape}.")
-
-    def to_modes(x: Any) -> Array:
-        x = np.broadcast_to(np.asarray(x, float), eigenvalues.shape)
-        return x if basis is None else np.asarray(x @ basis)
-
-    pull = to_modes(getattr(problem, "linear", 0.0))
-    state = [np.array(s) for s in rule.init(to_modes(theta0))]
-    for name, value in (start or {}).items():
-        if name not in rule.slots[1:]:
-            raise RuleError(f"start names {name!r}, but {rule.name} can start {', '.join(rule.slots[1:])}.")
-        state[rule.slots.index(name)] = to_modes(value)
-
-    timed = "t" in rule.hyper or any(callable(v) for v in hyper.values())
+    steps = count_of("steps", steps)
+    eigenvalues = getattr(problem, "eigenvalues", None)
+    if eigenvalues is None:
+        raise ValueError(f"{problem!r} has no eigenvalues; the closed form is that of a Quadratic.")
+    eigenvalues = np.atleast_1d(np.asarray(eigenvalues, float))
+    basis = problem.eigenvectors
+    if np.shape(theta0) not in ((), eigenvalues.shape):
+        raise ValueError(f"theta0 has shape {np.shape(theta0)}; give {len(eigenvalues)} numbers, or one.")
+    theta0 = np.broadcast_to(theta0, eigenvalues.shape)
+    # Every letter has an axis for the eigen-directions.
+    clock = Clock(rule, lambda name, value: np.asarray(value)[..., None])
+    pull = problem.linear if basis is None else problem.linear @ basis
+    size = len(rule.slots)
 
     def affine(t: int) -> Array:
-        """The step as a matrix on (state, 1), so a linear term needs no shift of the origin."""
-        now = {n: v(t) if callable(v) else v for n, v in hyper.items()}
-        lifted = {n: np.asarray(v, float)[..., None] for n, v in now.items()}
-        if "t" in rule.hyper:
-            lifted["t"] = np.asarray(float(t))
-        first = t == 1
-        matrix = iteration_matrix(rule, eigenvalues, first=first, **lifted)
-        lam, bound = as_numbers(eigenvalues, bind(rule, lifted))
-        step = rule.first_step if first else rule.step
-        shift = np.stack(
-            np.broadcast_arrays(
-                *apply_step(rule, step, np.zeros(len(rule.slots)), lam, bound, -pull), matrix[..., 0, 0]
-            )[:-1],
-            axis=-1,
-        )
-        n = len(rule.slots)
-        out = np.zeros((*matrix.shape[:-2], n + 1, n + 1))
-        out[..., :n, :n], out[..., :n, n], out[..., n, n] = matrix, shift, 1
-        return out
+        """Step t as a matrix on (state, 1), so that a linear term needs no shift of the origin."""
+        reading = Reading(rule, clock.body(t), clock.letters(t))
+        if t <= 2:
+            refuse_nonlinear(reading, eigenvalues)
+        columns = [[*reading.advance(unit, eigenvalues), 0.0] for unit in np.eye(size)]
+        return stack_columns([*columns, [*reading.advance(np.zeros(size), eigenvalues, -pull), 1.0]])
 
-    now = np.stack([*np.broadcast_arrays(*state), np.ones(eigenvalues.shape)], axis=-1)
+    rest = run(rule, lambda x: x, theta0, 0, start=start).state  # the start as a run has it
+    state = [x if basis is None else x @ basis for x in rest.values()]
+    now = np.stack([*state, np.ones_like(state[0])], axis=-1)[..., None]
+    path = np.empty((steps + 1, *now.shape), np.result_type(now, float))
+    path[0] = now
     with np.errstate(all="ignore"):
-        matrix = affine(1)
-        shape = matrix.shape[:-2]
-        now = np.broadcast_to(now, (*shape, now.shape[-1]))
-        path = np.empty((steps + 1, *now.shape))
-        path[0] = now
-        if timed:
-            for t in range(1, steps + 1):
-                path[t] = np.einsum("...ij,...j->...i", affine(t), path[t - 1])
-        elif steps:
-            path[1] = np.einsum("...ij,...j->...i", matrix, now)
-            if rule.has_first_step:
-                matrix = affine(2)
-            done, power = 1, matrix  # power advances by `done` steps
+        if steps:
+            path[1] = affine(1) @ now
+        if clock.varies:
+            for t in range(2, steps + 1):
+                path[t] = affine(t) @ path[t - 1]
+        elif steps > 1:
+            done, power = 1, affine(2)  # power advances by `done` steps
             while done < steps:
                 more = min(done, steps - done)
-                path[done + 1 : done + 1 + more] = np.einsum("...ij,t...j->t...i", power, path[1 : 1 + more])
-                done += more
-                power = power @ power
-        theta = path[..., 0]
+                path[done + 1 : done + 1 + more] = power @ path[1 : 1 + more]
+                done, power = done + more, power @ power
+        theta = path[..., 0, 0]
         return np.array(theta) if basis is None else theta @ basis.T
 
 
-def transient_growth(rule: Rule, lam: Any, **hyper: Any) -> Transient:
+def transient_growth(rule: Rule, lam: Any) -> Transient:
     """The largest 2-norm of a power of the iteration matrix, and when it is reached.
 
     A stable matrix with skew eigenvectors grows before it decays. The norm depends on the coordinates
     of the state (the rule's own slots here); the spectral radius does not. Exact (tight): powers are
-    multiplied until a whole block of them is below 1, after which none can exceed what was seen.
+    multiplied until one of them is below 1, after which none can exceed what was seen.
+
+    Parameters
+    ----------
+    rule, lam
+        As in `iteration_matrix`.
 
     Returns
     -------
     Transient
-        ``peak`` and ``step``, each (...); inf where the spectral radius is 1 or more, to 1e-9. The cost
-        grows as 1/(1 - rho).
+        ``peak`` and ``step``, each (...); inf where the spectral radius is 1 or more, to 1e-9.
 
     Raises
     ------
     NotLinear, RuleError
         As `iteration_matrix`.
+    ValueError
+        A radius so near to 1 that its powers would take hours: the cost grows as 1/(1 - rho).
 
     Examples
     --------
     >>> from momentum_lib import heavy_ball
-    >>> float(round(transient_growth(heavy_ball, 0.001, eta=1.0, gamma=0.9).peak, 1))
+    >>> float(round(transient_growth(heavy_ball.at(eta=1.0, gamma=0.9), 0.001).peak, 1))
     7.6
     """
-    matrix = iteration_matrix(rule, lam, **hyper)
-    shape = matrix.shape[:-2]
-    flat = matrix.reshape(-1, *matrix.shape[-2:])
-    rho = np.broadcast_to(spectral_radius(rule, lam, **hyper), shape).reshape(-1)
-    peak, at = np.ones(len(flat)), np.zeros(len(flat), int)
-    decays = rho < 1 - 1e-9  # nearer to 1 rounding decides, and no power might ever fall below 1
-    peak[~decays] = np.inf
-    active = np.flatnonzero(decays)
-    power, t = flat[active].copy(), 1
+    matrix, rho = iteration_matrix(rule, lam), np.asarray(spectral_radius(rule, lam))
+    shape, rho = rho.shape, rho.reshape(-1)
+    flat = np.broadcast_to(matrix, shape + matrix.shape[-2:]).reshape(-1, *matrix.shape[-2:])
+    peak, at = np.full(len(flat), np.inf), np.full(len(flat), np.inf)
+    active = np.flatnonzero(rho < 1 - 1e-9)  # nearer to 1 no power might ever fall below 1
+    peak[active], at[active] = 1, 0
+    memory = 1 / (1 - rho[active])
+    if memory.sum() + 20 * memory.max(initial=0) > _MOST:  # a product alone costs as twenty in a stack
+        raise ValueError(
+            f"a spectral radius of {rho[active].max():.9g} takes some {memory.max():.0e} powers to decay; "
+            "leave out the cells nearest to the stability limit."
+        )
+    power, t = flat[active], 1
     while active.size:
         norm = np.linalg.norm(power, 2, axis=(-2, -1))
         higher = norm > peak[active]
@@ -169,5 +160,4 @@ def transient_growth(rule: Rule, lam: Any, **hyper: Any) -> Transient:
         keep = norm >= 1
         active, power = active[keep], power[keep] @ flat[active[keep]]
         t += 1
-    step = np.where(decays, at, np.inf)
-    return Transient(peak.reshape(shape)[()], step.reshape(shape)[()])
+    return Transient(peak.reshape(shape)[()], at.reshape(shape)[()])

@@ -5,26 +5,22 @@ The functions without a public name here are shared by the other files of the ro
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from momentum_lib.clock import LIMIT, standing
+from momentum_lib.clock import LATE, LIMIT, no_limit, numbers, standing
 from momentum_lib.definition import NotLinear, Rule, RuleError
 
 __all__ = ["Probe", "iteration_matrix", "probe"]
 
 Array = np.ndarray[Any, Any]
 Step = Callable[..., Any]
-
-#: Cells of a map computed at once: enough to fill the loops of NumPy, few enough for the cache.
-CELLS = 16_384
-
-#: Where what is read at `LIMIT` is compared: as good as infinite, and still told from its neighbors.
-_LATE = 2.0**50
 
 
 class Probe(NamedTuple):
@@ -66,8 +62,8 @@ class Reading(NamedTuple):
             raise
         except Exception as error:
             raise NotLinear(
-                f"{self.rule.name} cannot be probed on one eigen-direction ({type(error).__name__}: {error}); "
-                "a linear rule uses + - * / ** and grad only."
+                f"{self.rule.name} cannot be probed on one eigen-direction ({type(error).__name__}: "
+                f"{error}); a linear rule uses + - * / ** and grad only."
             ) from error
 
 
@@ -79,8 +75,15 @@ def read(rule: Rule, lam: Any = 0.0) -> tuple[Array, Reading]:
     NotLinear, RuleError
         As `iteration_matrix`.
     """
-    reading = Reading(rule, *standing(rule))
-    lam, reading = _as_numbers(lam, reading)
+    step, letters = standing(rule)
+    lam = np.asarray(as_number("lam", lam))
+    if not np.isfinite(lam).all():
+        raise RuleError(f"lam contains {lam[~np.isfinite(lam)].flat[0]}; give a finite curvature.")
+    reading = Reading(rule, step, {name: as_number(name, value) for name, value in letters.items()})
+    try:
+        np.broadcast_shapes(lam.shape, reading.shape)
+    except ValueError as error:
+        raise RuleError(f"lam and the letters must broadcast; {error}.") from None
     refuse_nonlinear(reading, lam)
     return lam, reading
 
@@ -175,6 +178,8 @@ def probe(rule: Rule) -> Probe:
 
     zero = [0 * u for u in units[0]]
     reads = len(answer(zero, None)[1])
+    if not reads:
+        raise RuleError(f"{rule.name} never asks for the gradient; call grad(...) in its step.")
     free = [answer(u, None) for u in units]
     driven = [answer(zero, j) for j in range(reads)]
     if symbolic:
@@ -200,21 +205,17 @@ def is_symbolic(*values: Any) -> bool:
     return any(hasattr(value, "free_symbols") for value in values)
 
 
-def _as_numbers(lam: Any, reading: Reading) -> tuple[Array, Reading]:
-    def number(value: Any) -> Any:
-        array = np.asarray(value)
-        # [()] makes a 0-d array a NumPy scalar: float overflow then gives inf, not an exception.
-        return array[()] if array.dtype.kind == "c" else array.astype(float)[()]
+def as_number(name: str, value: Any) -> Any:
+    """A letter as floating or complex numbers.
 
-    try:
-        lam = np.asarray(number(lam))
-        reading = reading.part(number)
-        np.broadcast_shapes(lam.shape, reading.shape)
-    except (TypeError, ValueError) as error:
-        raise RuleError(f"lam and the letters must be numbers that broadcast; {error}.") from None
-    if np.isnan(lam).any():
-        raise RuleError("lam contains nan; give a finite curvature.")
-    return lam, reading
+    Raises
+    ------
+    RuleError
+        A symbol, a text, an object.
+    """
+    array = numbers(name, value)
+    # [()] makes a 0-d array a NumPy scalar: float overflow then gives inf, not an exception.
+    return array[()] if array.dtype.kind == "c" else array.astype(float)[()]
 
 
 def refuse_nonlinear(reading: Reading, lam: Array) -> None:
@@ -227,7 +228,8 @@ def refuse_nonlinear(reading: Reading, lam: Array) -> None:
     states = [scale * sign * random.standard_normal(size) for scale in (1e-3, 1.0, 1e3) for sign in (1, -1)]
     for cell in {k * (count - 1) // 4 for k in range(5)} if count else ():
         at = np.unravel_index(cell, shape)
-        one = reading.part(lambda value, at=at: np.broadcast_to(value, shape)[at])
+        cells = {name: np.broadcast_to(value, shape)[at] for name, value in reading.letters.items()}
+        one = reading._replace(letters=cells)
         lam1 = np.broadcast_to(lam, shape)[at]
         matrix = np.stack([np.asarray(one.advance(unit, lam1)) for unit in np.eye(size)], axis=-1)
         with np.errstate(all="ignore"):
@@ -235,21 +237,21 @@ def refuse_nonlinear(reading: Reading, lam: Array) -> None:
                 gap = np.abs(np.asarray(one.advance(state, lam1)) - matrix @ state)
                 if (gap > 1e-9 * (np.abs(state).max() * (1 + np.abs(matrix).sum()) or 1e-3)).any():
                     raise NotLinear(
-                        f"{rule.name} is not linear in its state and gradient, so it has no iteration matrix; "
-                        "run it with run()."
+                        f"{rule.name} is not linear in its state and gradient, so it has no iteration "
+                        "matrix; run it with run()."
                     )
             if rule.counts and one.letters["t"] == LIMIT:
-                late = one._replace(letters={**one.letters, "t": np.float64(_LATE)})
+                late = one._replace(letters={**one.letters, "t": np.float64(LATE)})
                 other = np.stack([np.asarray(late.advance(unit, lam1)) for unit in np.eye(size)], axis=-1)
-                settled = np.abs(other - matrix) <= 1e-6 * (1 + np.abs(matrix))
-                if not (settled | (np.isnan(other) & np.isnan(matrix))).all() or np.isnan(matrix).all():
-                    raise RuleError(f"{rule.name} has no limit as t → ∞; read it at a step, .at(t=...).")
+                settled = np.isfinite(matrix) & (np.abs(other - matrix) <= 1e-6 * (1 + np.abs(matrix)))
+                if not settled.all():
+                    raise no_limit(rule.name)
 
 
 def stack_columns(columns: list[list[Any]]) -> Array:
     """(..., rows, columns) from a list of columns whose entries broadcast."""
     entries = np.broadcast_arrays(*itertools.chain.from_iterable(columns))
-    array = np.stack(entries, axis=-1).reshape(*entries[0].shape, len(columns), -1)
+    array = np.stack(entries, axis=-1).reshape(*entries[0].shape, len(columns), len(columns[0]))
     return np.ascontiguousarray(np.swapaxes(array, -1, -2))
 
 
@@ -258,38 +260,96 @@ def symbolic_step(reading: Reading, state: Iterable[Any], grad: Callable[[Any], 
     import sympy
 
     rule, letters = reading.rule, reading.letters
-    limit = rule.counts and not is_symbolic(letters["t"]) and letters["t"] == LIMIT
-    exact = {name: sympy.nsimplify(value, rational=True) for name, value in letters.items()}
+    limit = rule.counts and letters["t"] == LIMIT
+    values = {name: exactly(name, value) for name, value in letters.items()}
     if limit:
-        exact["t"] = sympy.Symbol("t", positive=True)
-    made = rule.apply(reading.step, state, grad, exact)
-    out = [sympy.nsimplify(sympy.expand(e), rational=True) for e in made]
+        values["t"] = _endless()
+    try:
+        made = rule.apply(reading.step, state, grad, values)
+        out = [_fractions(sympy.expand(e)) for e in made]
+    except RuleError:
+        raise
+    except Exception as error:
+        raise RuleError(
+            f"{rule.name} cannot compute with symbols ({type(error).__name__}: {error}); "
+            "write it with + - * / ** and grad only, or set numbers."
+        ) from error
+    if any(e.has(*_not_finite()) for e in out):
+        raise no_limit(rule.name) if limit else RuleError(f"{rule} divides by zero; set another value.")
     return [_limit(e, rule) for e in out] if limit else out
+
+
+def exactly(name: str, value: Any) -> Any:
+    """A number or an expression, its floats as the fractions they were written as: 0.9 is 9/10.
+
+    Raises
+    ------
+    RuleError
+        An array, a text (none is ever evaluated), nan or infinity.
+    """
+    import sympy
+
+    try:
+        found = sympy.sympify(value[()] if getattr(value, "shape", None) == () else value, strict=True)
+    except (TypeError, ValueError):
+        found = None
+    if not isinstance(found, sympy.Expr) or found.has(*_not_finite()):
+        raise RuleError(f"{name} is {reprlib.repr(value)}; beside symbols, give one number or expression.")
+    return _fractions(found)
+
+
+def _fractions(expression: Any) -> Any:
+    import sympy
+
+    def fraction(number: Any) -> Any:
+        near = sympy.Rational(number).limit_denominator(10**9)
+        return near if float(near) == float(number) else sympy.Rational(repr(float(number)))
+
+    return expression.xreplace({number: fraction(number) for number in expression.atoms(sympy.Float)})
+
+
+def _not_finite() -> tuple[Any, ...]:
+    import sympy
+
+    return sympy.oo, -sympy.oo, sympy.zoo, sympy.nan
+
+
+@functools.cache
+def _endless() -> Any:
+    """The t that goes to infinity, told from any letter a reader calls t."""
+    import sympy
+
+    return sympy.Dummy("t", positive=True)
 
 
 def _limit(expression: Any, rule: Rule) -> Any:
     """The limit t → ∞. A power with exponent t is what is left of the start: it must die out."""
     import sympy
 
-    t = sympy.Symbol("t", positive=True)
+    t = _endless()
 
     def dies(power: Any) -> Any:
         base = abs(power.base.subs(dict.fromkeys(power.base.free_symbols, sympy.Rational(1, 7))))
-        if sympy.limit(power.exp, t, sympy.oo) != sympy.oo or base >= 1:
-            raise RuleError(f"{rule.name} has no limit as t → ∞; read it at a step, .at(t=...).")
+        end = sympy.limit(power.exp, t, sympy.oo)
+        small = base < 1 if end == sympy.oo else base > 1  # (1/2)^t is kept as 2^(-t)
+        if power.base.has(t) or abs(end) != sympy.oo or not small:
+            raise no_limit(rule.name)
         return sympy.Integer(0)
 
     left = expression.replace(lambda p: p.is_Pow and p.exp.has(t), dies)
-    found = sympy.limit(left, t, sympy.oo) if left.has(t) else left
-    if found.has(sympy.oo, -sympy.oo, sympy.zoo, sympy.nan):
-        raise RuleError(f"{rule.name} has no limit as t → ∞; read it at a step, .at(t=...).")
+    try:
+        found = sympy.limit(left, t, sympy.oo) if left.has(t) else left
+    except NotImplementedError:
+        raise no_limit(rule.name) from None
+    if found.has(t, sympy.AccumBounds, *_not_finite()):
+        raise no_limit(rule.name)
     return found
 
 
 def symbolic_matrix(reading: Reading, lam: Any) -> Any:
     import sympy
 
-    lam = sympy.nsimplify(lam, rational=True)
+    lam = exactly("lam", lam)
     state = sympy.symbols(f"s0:{len(reading.rule.slots)}")
     out = symbolic_step(reading, state, lambda x: lam * x)
     matrix = sympy.Matrix([[sympy.diff(e, s) for s in state] for e in out])
@@ -311,8 +371,11 @@ def trace_det(columns: list[list[Any]]) -> tuple[Any, Any]:
 
 
 def radius_of_quadratic(trace: Any, det: Any) -> Any:
-    """Largest modulus of the roots of z^2 - trace z + det, real arithmetic only."""
+    """Largest modulus of the roots of z^2 - trace z + det; real arithmetic where they are real."""
     half = np.multiply(trace, 0.5)
+    if np.iscomplexobj(half) or np.iscomplexobj(det):
+        root = np.sqrt(half * half - det + 0j)
+        return np.maximum(np.abs(half + root), np.abs(half - root))
     real = np.asarray(half * half - det)
     zero = np.zeros_like(real)  # np.maximum with a number is three times dearer
     np.sqrt(np.maximum(real, zero, out=real), out=real)

@@ -1,0 +1,36 @@
+"""What all edges share: one number a letter, and one sentence where a gradient is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from momentum_lib.definition import Rule, RuleError
+
+__all__ = ["look_ahead_refused", "one_number"]
+
+
+def one_number(name: str, value: Any) -> float:
+    """A letter, where a library knows no grids.
+
+    Raises
+    ------
+    RuleError
+        An array, a symbol, a complex number.
+    """
+    try:
+        if np.ndim(value):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):
+        raise RuleError(f"{name} is {value!r}; give one number or a function of t.") from None
+
+
+def look_ahead_refused(rule: Rule, remedy: str) -> RuleError:
+    """Say that a rule wants the gradient where it is not at hand, and what to do."""
+    where = rule.card.get("Gradient read at", "a point of its own")
+    return RuleError(
+        f"{rule.name} reads the gradient at {where}, and only the one at theta is at hand; {remedy}, or take "
+        "a rule that reads it at theta (torch_nesterov is nesterov seen from its look-ahead point)."
+    )

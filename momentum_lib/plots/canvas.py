@@ -1,0 +1,124 @@
+"""What every view shares: a picture with its numbers, axes given or made, rules read as one or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from momentum_lib.clock import a_rule
+from momentum_lib.definition import Rule, RuleError
+
+__all__ = ["Picture", "Plane", "axes_for", "plane_of", "rules_of"]
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What a view returns: the figure, the axes it drew into, and the numbers it shows.
+
+    Attributes
+    ----------
+    fig : Figure
+    ax : Axes
+    data : dict of str to array
+        What `save` writes as CSV.
+    caption : str
+        What to see, in one sentence.
+    """
+
+    fig: Figure
+    ax: Axes
+    data: dict[str, Any]
+    caption: str
+
+
+def axes_for(ax: Any, size: tuple[float, float] = (5.2, 3.9)) -> tuple[Figure, Axes]:
+    """The axes given, or new ones.
+
+    Raises
+    ------
+    ValueError
+        Several axes where one is drawn into, or something that is no axes.
+    """
+    if ax is None:
+        return plt.subplots(figsize=size)
+    if not isinstance(ax, Axes):
+        kind = f"{np.size(ax)} axes" if isinstance(ax, np.ndarray | list | tuple) else type(ax).__name__
+        raise ValueError(f"ax is {kind}, and this view draws into one; pass axes[0], or leave ax out.")
+    return ax.get_figure(root=True), ax
+
+
+def rules_of(rules: Any) -> dict[str, Rule]:
+    """One rule, several, or a mapping of label to rule, as labels and rules.
+
+    A label is the rule's name where the names differ, else the rule at its setting.
+    """
+    if isinstance(rules, Mapping):
+        return {str(label): a_rule(rule) for label, rule in rules.items()}
+    several = [rules] if isinstance(rules, Rule | str) else list(rules)
+    several = [a_rule(rule) for rule in several]
+    names = [rule.name for rule in several]
+    labels = [rule.name if names.count(rule.name) == 1 else repr(rule) for rule in several]
+    return dict(zip(labels, several, strict=True))
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The two letters of a rule that a map spreads: the step size to the right, the other one upwards."""
+
+    rule: Rule
+    across: str
+    up: str
+
+    def at(self, across: Any, up: Any) -> Rule:
+        """The rule with both letters set: numbers, or arrays that broadcast."""
+        return self.rule.at(**{self.across: across, self.up: up})
+
+    def grid(self, across: Array, up: Array) -> Rule:
+        """The rule over a whole map, rows upwards."""
+        return self.at(across[None, :], up[:, None])
+
+    def label(self, ax: Axes, product: bool = True) -> None:
+        """Name the axes: the step size in units of 1/lam or 1/L, the other letter as it is."""
+        ax.set_xlabel(f"{self.across}·lam" if product else f"{self.across}·L")
+        ax.set_ylabel(self.up)
+
+
+def plane_of(rule: Any) -> Plane:
+    """The step size and the one other letter that is open, or else the momentum.
+
+    Raises
+    ------
+    RuleError
+        A rule with no single step size, or with no one letter to spread beside it.
+    """
+    rule = a_rule(rule)
+    if len(rule.step_letters) != 1:
+        found = " and ".join(rule.step_letters) or "none"
+        raise RuleError(f"a map needs one step size and {rule.name} has {found}; draw its error or its path.")
+    step = rule.step_letters[0]
+    others = [name for name in rule.free if name != step]
+    if not others:
+        others = [name for name in rule.momentum_letters if name != step]
+    if len(others) != 1:
+        found = f"leaves {' and '.join(others)} open" if others else "has no momentum to spread"
+        raise RuleError(
+            f"a map needs one letter beside {step} and {rule} {found}; set the others with .at()."
+        )
+    return Plane(rule, step, others[0])
+
+
+def across_of(plane: Plane, limit: Callable[[Rule], Any], up: Array, across: Iterable[float] | None) -> Array:
+    """Step sizes from 0 to a little beyond the largest stability limit, unless they are given."""
+    if across is not None:
+        return np.asarray(list(across), float)
+    reach = np.asarray(limit(plane.at(1.0, up)), float)
+    reach = reach[np.isfinite(reach)]
+    return np.linspace(0.0, 1.05 * float(reach.max(initial=1.0)), 241)[1:]

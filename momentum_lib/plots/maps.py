@@ -1,0 +1,386 @@
+"""Maps over the two letters of a rule: regions, rates, times, damping, and the atlas of motions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
+
+from momentum_lib.clock import count_of
+from momentum_lib.definition import RuleError
+from momentum_lib.oscillation import damping
+from momentum_lib.plots import hatch_unstable
+from momentum_lib.plots.canvas import Picture, Plane, across_of, axes_for, plane_of
+from momentum_lib.runner import run
+from momentum_lib.spectrum import hitting_time, regimes, settling_time, spectral_radius, stability_limit
+from momentum_lib.tuning import minimax, worst_rate
+
+__all__ = ["plot_atlas", "plot_damping", "plot_rate", "plot_region", "plot_times"]
+
+Array = np.ndarray[Any, Any]
+
+#: What one eigen-direction does, in the words of the atlas, with a tint for each.
+REGIONS: Final = {"creeps": "#DDEBF7", "swings": "#E2F2E4", "zig-zags": "#FDF0D5", "diverges": "#EEEEEE"}
+_WORDS: Final = {
+    "monotone": "creeps",
+    "critical": "creeps",
+    "oscillating": "swings",
+    "alternating": "zig-zags",
+    "unstable": "diverges",
+}
+_UP: Final = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+_ACROSS: Final = (0.01, 0.03, 0.1, 0.3, 0.6, 1.0, 1.5, 1.9, 2.2, 2.6, 3.0, 3.4, 3.8)
+
+
+def plot_atlas(
+    rule: Any,
+    *,
+    across: Iterable[float] = _ACROSS,
+    up: Iterable[float] = _UP,
+    steps: int = 40,
+    ax: Axes | None = None,
+) -> Picture:
+    """Draw the damping atlas: forty steps of the motion in every cell, over what the eigenvalues say.
+
+    Each cell runs one eigen-direction from rest at 1. Its grey envelope is ± C rho^t. The tint tells
+    whether the run creeps home, swings, zig-zags (the sign flips every step) or diverges.
+
+    Parameters
+    ----------
+    rule : Rule
+        Any linear rule with one step size and one other letter that is open, or a momentum.
+    across, up : iterable of float
+        Step sizes in units of 1/lam, and values of the other letter: a column and a row each.
+    steps : int
+    ax : Axes, optional
+
+    Returns
+    -------
+    Picture
+        Its data: ``region`` (rows, columns), and ``theta`` of every cell, one column a cell.
+
+    Raises
+    ------
+    NotLinear, RuleError
+        A rule with no two letters to spread, or outside the linear domain.
+
+    Examples
+    --------
+    >>> from momentum_lib import heavy_ball
+    >>> plot_atlas(heavy_ball).data["region"].shape
+    (8, 13)
+    """
+    plane = plane_of(rule)
+    fig, ax = axes_for(ax, (9.2, 5.6))
+    across, up = np.asarray(list(across), float), np.asarray(list(up), float)
+    steps = count_of("steps", steps, 2)
+    columns, rows = np.arange(len(across)), np.arange(len(up))
+    _tint(
+        plane,
+        ax,
+        np.linspace(-0.5, len(across) - 0.5, 521),
+        np.linspace(-0.5, len(up) - 0.5, 321),
+        across,
+        up,
+    )
+    cells = plane.grid(across, up)
+    theta = run(cells, lambda x: x, 1.0, steps, record=("theta",)).theta
+    rho = np.asarray(spectral_radius(cells, 1.0))
+    region = _named(regimes(cells, 1.0))
+    t = np.arange(steps + 1)
+    with np.errstate(all="ignore"):
+        fall = rho[None] ** t[:, None, None]
+        reach = np.nanmax(np.where(fall > 0, np.abs(theta) / fall, np.nan), axis=0, initial=1.0)
+        envelope = reach * fall
+        # A run that stays finite is shown whole; one that leaves goes out of its cell.
+        scale = 0.42 / np.where(rho < 1, np.nanmax(np.abs(theta), axis=0), 2.5)
+    x = columns[None, None, :] - 0.4 + 0.8 * (t / steps)[:, None, None]
+
+    def lines(y: Array, **look: Any) -> None:
+        y = np.where(np.abs(y * scale) <= 0.46, y * scale, np.nan) + rows[None, :, None]
+        paths = np.stack(np.broadcast_arrays(x, y), axis=-1).reshape(steps + 1, -1, 2).swapaxes(0, 1)
+        ax.add_collection(LineCollection([path[np.isfinite(path[:, 1])] for path in paths], **look))
+
+    lines(envelope, colors="0.55", linewidths=0.6)
+    lines(-envelope, colors="0.55", linewidths=0.6)
+    lines(theta, colors="black", linewidths=0.9)
+    ax.set_xticks(columns, [f"{h:g}" for h in across])
+    ax.set_yticks(rows, [f"{g:g}" for g in up])
+    ax.set(xlim=(-0.5, len(across) - 0.5), ylim=(-0.5, len(up) - 0.5))
+    plane.label(ax)
+    ax.grid(False)
+    ax.set_title(f"{plane.rule.name}: {steps} steps of one direction, start 1")
+    _legend(ax)
+    data = {"across": across, "up": up, "region": region, "theta": theta.reshape(steps + 1, -1)}
+    caption = (
+        f"The damping atlas of {plane.rule.name}: {steps} steps in each cell of {plane.across}·lam and "
+        f"{plane.up}, with the envelope ± C rho^t, over where a run creeps, swings, zig-zags or diverges."
+    )
+    return Picture(fig, ax, data, caption)
+
+
+def _tint(plane: Plane, ax: Axes, x: Array, y: Array, across: Array, up: Array) -> None:
+    """The regions between the columns and rows, which stand at equal distances whatever their values."""
+    order = np.arange(len(across)), np.arange(len(up))
+    h = np.exp(np.interp(x, order[0], np.log(np.maximum(across, 1e-9))))
+    words = _named(regimes(plane.grid(h, np.interp(y, order[1], up)), 1.0))
+    _paint(ax, words, (x[0], x[-1], y[0], y[-1]))
+    hatch_unstable(ax, x, y, words == "diverges")
+
+
+def _named(found: Any) -> Array:
+    return np.vectorize(_WORDS.__getitem__, otypes=[object])(found)
+
+
+def _paint(ax: Axes, words: Array, extent: tuple[float, float, float, float]) -> None:
+    number = np.vectorize(list(REGIONS).index, otypes=[float])(words)
+    ax.imshow(
+        number, extent=extent, cmap=ListedColormap(list(REGIONS.values())), vmin=-0.5, vmax=3.5, zorder=0
+    )
+
+
+def _legend(ax: Axes) -> None:
+    for word, color in REGIONS.items():
+        hatch = "////" if word == "diverges" else None
+        ax.fill_between([], [], [], facecolor=color, edgecolor="0.6", hatch=hatch, label=word)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.06), ncols=4, frameon=False)
+
+
+def plot_region(
+    rule: Any,
+    *,
+    across: Iterable[float] | None = None,
+    up: Iterable[float] | None = None,
+    ax: Axes | None = None,
+) -> Picture:
+    """Draw the stability region of one eigen-direction, and how the run moves inside it.
+
+    Parameters
+    ----------
+    rule, across, up, ax
+        As in `plot_atlas`; by default the whole region.
+
+    Returns
+    -------
+    Picture
+        Its data: the limit of step size times curvature for every value of the other letter.
+
+    Raises
+    ------
+    NotLinear, RuleError
+        As `plot_atlas`.
+
+    Examples
+    --------
+    >>> from momentum_lib import heavy_ball
+    >>> float(plot_region(heavy_ball, up=[0, 0.5]).data["limit"][1])
+    3.0
+    """
+    plane = plane_of(rule)
+    fig, ax = axes_for(ax)
+    up = np.linspace(0, 1, 121)[:-1] if up is None else np.asarray(list(up), float)
+    h = across_of(plane, stability_limit, up, across)
+    limit = np.asarray(stability_limit(plane.at(1.0, up)), float)
+    words = _named(regimes(plane.grid(h, up), 1.0))
+    _paint(ax, words, (h[0], h[-1], up[0], up[-1]))
+    hatch_unstable(ax, h, up, words == "diverges")
+    ax.plot(limit, up, color="black", linewidth=1.2)
+    ax.set(xlim=(0, h[-1]), ylim=(up[0], up[-1]))
+    plane.label(ax)
+    ax.grid(False)
+    _legend(ax)
+    caption = (
+        f"Where one direction of {plane.rule.name} is stable, and how it moves there; the line is the limit."
+    )
+    return Picture(fig, ax, {plane.up: up, "limit": limit}, caption)
+
+
+def plot_rate(
+    rule: Any,
+    mu: float = 1.0,
+    L: float | None = None,
+    *,
+    across: Iterable[float] | None = None,
+    up: Iterable[float] | None = None,
+    optimum: bool = True,
+    ax: Axes | None = None,
+) -> Picture:
+    """Draw the rate map: the factor per step for every setting, with the best setting starred.
+
+    Parameters
+    ----------
+    rule : Rule
+        As in `plot_atlas`.
+    mu, L : float
+        Curvatures; the worst of them counts. Without `L` there is one direction.
+    across, up : iterable of float, optional
+        Step sizes in units of 1/L, values of the other letter.
+    optimum : bool
+        Star the setting that `minimax` finds, where there are two curvatures.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Picture
+        Its data: the map ``rate`` (rows, columns), and the ``optimum`` (across, up, rate) if starred.
+
+    Raises
+    ------
+    NotLinear, RuleError, ValueError
+        As `plot_atlas` and `worst_rate`.
+
+    Examples
+    --------
+    >>> from momentum_lib import heavy_ball
+    >>> view = plot_rate(heavy_ball, 0.1, 1)
+    >>> view.data["optimum"].round(2).tolist()
+    [2.31, 0.27, 0.52]
+    """
+    plane = plane_of(rule)
+    fig, ax = axes_for(ax)
+    up = np.linspace(0, 1, 121)[:-1] if up is None else np.asarray(list(up), float)
+    h = across_of(plane, stability_limit, up, across)
+    top = mu if L is None else L
+    cells = plane.grid(h / top, up)
+    rate = np.asarray(spectral_radius(cells, mu) if L is None else worst_rate(cells, mu, L))
+    image = ax.imshow(
+        np.clip(rate, 0, 1), extent=(h[0], h[-1], up[0], up[-1]), vmin=0, vmax=1, cmap="viridis"
+    )
+    lines = ax.contour(h, up, rate, np.arange(0.1, 1.0, 0.1), colors="white", linewidths=0.6)
+    ax.clabel(lines, fmt="%.1f", fontsize=8)
+    hatch_unstable(ax, h, up, rate >= 1)
+    data: dict[str, Any] = {plane.across: h, plane.up: up, "rate": rate}
+    if optimum and L is not None:
+        best = minimax(plane.rule.base.at(**_others(plane)), mu, L)
+        data["optimum"] = np.array([best.setting[plane.across] * top, best.setting[plane.up], best.rate])
+        ax.plot(*data["optimum"][:2], "*", color="white", mec="black", ms=13)
+    ax.set(xlim=(0, h[-1]), ylim=(up[0], up[-1]))
+    plane.label(ax, product=L is None)
+    ax.grid(False)
+    fig.colorbar(image, ax=ax, label="factor per step")
+    caption = (
+        f"The factor per step of {plane.rule.name}, hatched where it diverges; a star at the best setting."
+    )
+    return Picture(fig, ax, data, caption)
+
+
+def _others(plane: Plane) -> dict[str, Any]:
+    return {n: v for n, v in plane.rule.setting.items() if n not in (plane.across, plane.up)}
+
+
+def plot_times(
+    rule: Any,
+    eigenvalues: Any,
+    theta0: Any = 1.0,
+    tol: float = 1e-6,
+    cap: int = 2000,
+    *,
+    settle: bool = True,
+    across: Iterable[float] | None = None,
+    up: Iterable[float] | None = None,
+    ax: Axes | None = None,
+) -> Picture:
+    """Draw how many steps a quadratic takes, for every setting: until it settles, or first hits.
+
+    Parameters
+    ----------
+    rule, across, up, ax
+        As in `plot_rate`.
+    eigenvalues, theta0, tol, cap
+        As in `settling_time`.
+    settle : bool
+        Count until the tolerance holds for good; else until it is first met.
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    NotLinear, RuleError, ValueError
+        As `settling_time`.
+
+    Examples
+    --------
+    >>> from momentum_lib import heavy_ball
+    >>> view = plot_times(heavy_ball, [0.1, 1.0], across=[1.0, 2.0], up=[0.2, 0.3])
+    >>> view.data["steps"].tolist()
+    [[130.0, 60.0], [113.0, 45.0]]
+    """
+    plane = plane_of(rule)
+    fig, ax = axes_for(ax)
+    top = float(np.max(eigenvalues))
+    up = np.linspace(0, 1, 121)[:-1] if up is None else np.asarray(list(up), float)
+    h = across_of(plane, stability_limit, up, across)
+    count = settling_time if settle else hitting_time
+    steps = np.asarray(count(plane.grid(h / top, up), eigenvalues, theta0, tol, cap))
+    shown = np.log10(np.where(np.isfinite(steps), np.maximum(steps, 1), np.nan))
+    image = ax.imshow(shown, extent=(h[0], h[-1], up[0], up[-1]), cmap="viridis_r")
+    if min(steps.shape) > 1:
+        hatch_unstable(ax, h, up, ~np.isfinite(steps))
+    ax.set(xlim=(h[0], h[-1]), ylim=(up[0], up[-1]))
+    plane.label(ax, product=False)
+    ax.grid(False)
+    word = "to settle" if settle else "to the first hit"
+    fig.colorbar(image, ax=ax, label=f"steps {word} (log10)")
+    caption = f"Steps {word} within {tol:g} of the start for {plane.rule.name}; hatched: not within {cap}."
+    return Picture(fig, ax, {plane.across: h, plane.up: up, "steps": steps}, caption)
+
+
+def plot_damping(
+    rule: Any,
+    what: str = "ratio",
+    *,
+    across: Iterable[float] | None = None,
+    up: Iterable[float] | None = None,
+    ax: Axes | None = None,
+) -> Picture:
+    """Draw one entry of the damping dictionary for every setting.
+
+    Parameters
+    ----------
+    rule, across, up, ax
+        As in `plot_atlas`.
+    what : str
+        A field of `damping`: ``"ratio"``, ``"period"``, ``"half_life"``, ``"overshoot"``, ...
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    RuleError
+        As `plot_atlas` and `damping`; a field that is not there.
+
+    Examples
+    --------
+    >>> from momentum_lib import heavy_ball
+    >>> plot_damping(heavy_ball, across=[0.1, 1.0], up=[0.5, 0.9]).data["ratio"].shape
+    (2, 2)
+    """
+    plane = plane_of(rule)
+    fig, ax = axes_for(ax)
+    up = np.linspace(0, 1, 121)[:-1] if up is None else np.asarray(list(up), float)
+    h = across_of(plane, stability_limit, up, across)
+    found = damping(plane.grid(h, up), 1.0)
+    fields = [name for name in found._fields] if hasattr(found, "_fields") else list(vars(found))
+    if what not in fields:
+        raise RuleError(f"damping has no {what!r}; take one of {', '.join(fields)}.")
+    value = np.asarray(getattr(found, what), float)
+    stable = np.asarray(spectral_radius(plane.grid(h, up), 1.0)) < 1
+    shown = np.where(stable & np.isfinite(value), value, np.nan)
+    low, high = np.nanpercentile(shown, [2, 98])
+    image = ax.imshow(shown, extent=(h[0], h[-1], up[0], up[-1]), vmin=low, vmax=high, cmap="cividis")
+    if min(shown.shape) > 1:
+        hatch_unstable(ax, h, up, ~stable)
+    ax.set(xlim=(h[0], h[-1]), ylim=(up[0], up[-1]))
+    plane.label(ax)
+    ax.grid(False)
+    fig.colorbar(image, ax=ax, label=what.replace("_", " "), extend="both")
+    caption = f"The {what.replace('_', ' ')} of {plane.rule.name}; hatched where it diverges."
+    return Picture(fig, ax, {plane.across: h, plane.up: up, what: value}, caption)

@@ -1,0 +1,286 @@
+"""Runs drawn: the path over contours, the error against steps, the motion with its envelope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from momentum_lib.clock import count_of
+from momentum_lib.plots import THEORY, label_end, rule_style
+from momentum_lib.plots.canvas import Picture, axes_for, rules_of
+from momentum_lib.problems import Problem, Quadratic
+from momentum_lib.runner import Run, run
+from momentum_lib.spectrum import regimes, spectral_radius
+from momentum_lib.tuning import worst_rate
+
+__all__ = ["plot_error", "plot_motion", "plot_path"]
+
+Array = np.ndarray[Any, Any]
+
+
+def plot_path(
+    rules: Any,
+    problem: Problem | Callable[[Any], Any],
+    theta0: Any,
+    steps: int,
+    *,
+    xlim: tuple[float, float] | None = None,
+    ylim: tuple[float, float] | None = None,
+    levels: int | str | Iterable[float] = 10,
+    look_ahead: bool = False,
+    rng: Any = None,
+    ax: Axes | None = None,
+) -> Picture:
+    """Draw the paths of one rule or several over the contours of a function of two coordinates.
+
+    Parameters
+    ----------
+    rules : Rule, several, or a mapping of label to Rule
+        At their settings.
+    problem : Problem, oracle or function
+        What is descended; of a function f alone the gradient is found (`Problem.from_function`).
+    theta0 : (2,) array
+    steps : int
+    xlim, ylim : pair of float, optional
+        By default what holds the paths as far as they stay near, and the minimizers.
+    levels : int, "log" or heights
+        Contours: so many, evenly spaced on a bowl; so many on a log scale (``"log"``); or given heights
+        of f above its least value on the map.
+    look_ahead : bool
+        Mark where each gradient is read.
+    rng : Generator or seed, optional
+        For a stochastic oracle.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    ValueError
+        Not two coordinates, a function that is not finite on the map, levels that show nothing.
+
+    Examples
+    --------
+    >>> from momentum_lib import Quadratic, heavy_ball
+    >>> view = plot_path(heavy_ball.at(eta=1.0, gamma=0.5), Quadratic([0.1, 1.0]), [2.0, 1.0], 30)
+    >>> view.data["heavy_ball"].shape
+    (31, 2)
+    """
+    fig, ax = axes_for(ax)
+    oracle = problem
+    problem = _problem(problem, 2)
+    if problem.dim != 2:
+        raise ValueError(f"{problem!r} has {problem.dim} coordinates, and a path is drawn over two.")
+    grad = oracle if hasattr(oracle, "at_step") else problem.grad
+    runs = {label: run(rule, grad, theta0, steps, rng=rng) for label, rule in rules_of(rules).items()}
+    minimizers = np.reshape(np.asarray(problem.minimizers, float), (-1, 2))
+    box = _box([r.theta for r in runs.values()], minimizers, np.asarray(theta0, float), xlim, ylim)
+    data = _contours(problem, box, levels, ax)
+    for label, made in runs.items():
+        style = rule_style(made.rule) | {"linewidth": 1.2, "markersize": 3.2, "markevery": 1, "zorder": 4}
+        ax.plot(*made.theta.T, **style, label=label + _diverged(made))
+        if look_ahead and made.queries is not None:
+            ax.plot(*made.queries.reshape(-1, 2).T, "x", color=style["color"], ms=4, alpha=0.7, zorder=3)
+        data[label] = made.theta
+    ax.plot(*np.asarray(theta0, float), "o", color="white", mec="black", ms=6, zorder=5)
+    ax.plot(*minimizers.T, "+", color="black", ms=9, mew=1.4, zorder=5)
+    ax.set(xlim=box[0], ylim=box[1], xlabel="theta 1", ylabel="theta 2")
+    wide, high = np.ptp(box[0]), np.ptp(box[1])
+    if max(wide, high) < 4 * min(wide, high):
+        ax.set_aspect("equal")  # right angles look right
+    ax.grid(False)
+    if len(runs) > 1 or any(made.diverged_at is not None for made in runs.values()):
+        ax.legend(loc="best")
+    names = " and ".join(runs)
+    return Picture(fig, ax, data, f"{names} from the open dot over the contours of f; + is a minimizer.")
+
+
+def plot_error(
+    rules: Any,
+    problem: Problem | Callable[[Any], Any],
+    theta0: Any,
+    steps: int,
+    *,
+    of: str = "distance",
+    theory: bool = True,
+    rng: Any = None,
+    ax: Axes | None = None,
+) -> Picture:
+    """Draw the error against steps, on a log scale, with the predicted rate where the problem is quadratic.
+
+    Parameters
+    ----------
+    rules, problem, theta0, steps, rng, ax
+        As in `plot_path`, in any number of coordinates.
+    of : {"distance", "gap"}
+        The distance to the minimizer, or f above its minimum.
+    theory : bool
+        Add rho^t (for the gap rho^2t), rho the worst spectral radius, as a dashed line.
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    ValueError
+        A problem that does not know its minimizer, another `of`.
+
+    Examples
+    --------
+    >>> from momentum_lib import Quadratic, heavy_ball, nesterov, tune
+    >>> view = plot_error([tune(r, 0.01, 1) for r in (heavy_ball, nesterov)], Quadratic([0.01, 1.0]), 1.0, 99)
+    >>> view.data["nesterov"].shape
+    (100,)
+    """
+    if of not in ("distance", "gap"):
+        raise ValueError(f'of is {of!r}; give "distance" or "gap".')
+    fig, ax = axes_for(ax)
+    oracle, problem = problem, _problem(problem, np.size(theta0))
+    grad = oracle if hasattr(oracle, "at_step") else problem.grad
+    theta0 = np.broadcast_to(np.asarray(theta0, float), (problem.dim,))
+    data: dict[str, Any] = {"t": np.arange(count_of("steps", steps) + 1)}
+    for label, rule in rules_of(rules).items():
+        made = run(rule, grad, theta0, steps, rng=rng)
+        with np.errstate(all="ignore"):
+            error = (
+                np.linalg.norm(made.theta - problem.minimizer, axis=-1)
+                if of == "distance"
+                else problem.gap(made.theta)
+            )
+        data[label] = np.where(np.isfinite(error), error, np.nan)
+        (line,) = ax.semilogy(data["t"], np.where(data[label] > 0, data[label], np.nan), **rule_style(rule))
+        label_end(ax, line, label + _diverged(made))
+        if theory and isinstance(problem, Quadratic) and not (rule.schedules or made.diverged_at):
+            rho = float(worst_rate(rule, problem.mu, problem.L))
+            data[f"{label}, rate"] = data[label][0] * rho ** (data["t"] * (2 if of == "gap" else 1))
+            ax.semilogy(data["t"], data[f"{label}, rate"], **THEORY)
+    ax.set(xlabel="steps t", ylabel=f"{'distance to the minimizer' if of == 'distance' else 'f - min f'}")
+    ax.margins(x=0.02)
+    return Picture(
+        fig, ax, data, f"The {of} of {' and '.join(rules_of(rules))} against steps; dashed, the rate."
+    )
+
+
+def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | None = None) -> Picture:
+    """Draw theta_t of one eigen-direction against t, between its envelopes ± C rho^t.
+
+    C is the least number with which the envelope holds at every step shown.
+
+    Parameters
+    ----------
+    rules : Rule, several, or a mapping of label to Rule
+        Linear; a single step size that is open counts as 1, so that `lam` is eta·lam.
+    lam : float
+        Curvature.
+    steps : int
+    ax : Axes, optional
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    NotLinear, RuleError
+        As `spectral_radius`.
+
+    Examples
+    --------
+    >>> from momentum_lib import heavy_ball
+    >>> sorted(plot_motion(heavy_ball.at(gamma=0.9), 0.1, 40).data)
+    ['heavy_ball', 'heavy_ball, envelope', 't']
+    """
+    fig, ax = axes_for(ax)
+    data: dict[str, Any] = {"t": np.arange(count_of("steps", steps, 1) + 1)}
+    words = []
+    for label, rule in rules_of(rules).items():
+        rule = rule.in_unit_steps()
+        theta = run(rule, lambda x: lam * x, 1.0, steps, record=("theta",)).theta
+        rho = float(spectral_radius(rule, lam))
+        with np.errstate(all="ignore"):
+            envelope = (
+                np.nanmax(np.abs(theta) / rho ** data["t"]) * rho ** data["t"] if rho > 0 else np.abs(theta)
+            )
+        regime = str(regimes(rule, lam))
+        words.append(regime if rho < 1 else "diverges" if rho > 1 else "does not converge")
+        style = rule_style(rule)
+        ax.plot(data["t"], theta, **style | {"markevery": 1, "markersize": 3, "linewidth": 1.2})
+        for sign in (1, -1):
+            ax.plot(data["t"], sign * envelope, **THEORY | {"color": style["color"]})
+        ax.annotate(
+            f"{label}: {words[-1]}", (0.98, 0.97 - 0.08 * (len(words) - 1)), xycoords="axes fraction",
+            ha="right", va="top", color=style["color"],
+        )  # fmt: skip
+        data |= {label: theta, f"{label}, envelope": envelope}
+    if any(word == "diverges" for word in words):
+        ax.set_ylim(*np.clip(ax.get_ylim(), -20, 20))
+    ax.axhline(0, color="0.6", linewidth=0.8)
+    ax.set(xlabel="steps t", ylabel="theta (start 1)")
+    return Picture(
+        fig, ax, data, f"One eigen-direction, lam = {lam:g}: {', '.join(words)}; dashed, ± C rho^t."
+    )
+
+
+def _problem(problem: Any, dim: int) -> Problem:
+    while not isinstance(problem, Problem) and hasattr(problem, "problem"):
+        problem = problem.problem  # an oracle wraps one
+    if isinstance(problem, Problem):
+        return problem
+    if not callable(problem):
+        raise ValueError(f"{problem!r} is no problem and no function; give a Problem or f itself.")
+    return Problem.from_function(problem, dim)
+
+
+def _diverged(made: Run) -> str:
+    return "" if made.diverged_at is None else f" (diverged at step {made.diverged_at})"
+
+
+def _box(
+    paths: list[Array], minimizers: Array, theta0: Array, xlim: Any, ylim: Any
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Limits that hold the paths, but not what has run far away."""
+    near = np.concatenate([minimizers, theta0[None]])
+    reach = 3 * max(float(np.abs(near - near.mean(axis=0)).max()), 1e-3)
+    points = np.concatenate([near, *paths])
+    points = points[
+        np.isfinite(points).all(axis=-1) & (np.abs(points - near.mean(axis=0)).max(axis=-1) <= reach)
+    ]
+    low, high = points.min(axis=0), points.max(axis=0)
+    pad = 0.12 * np.maximum(high - low, 0.25 * (high - low).max())
+    found = [(float(a), float(b)) for a, b in zip(low - pad, high + pad, strict=True)]
+    return (xlim or found[0], ylim or found[1])
+
+
+def _contours(problem: Problem, box: Any, levels: Any, ax: Axes) -> dict[str, Any]:
+    x, y = (np.linspace(*span, 121) for span in box)
+    with np.errstate(all="ignore"):
+        height = np.asarray(problem.value(np.stack(np.meshgrid(x, y), axis=-1)), float)
+    if not np.isfinite(height).any():
+        raise ValueError("f is finite nowhere on the map; give xlim and ylim where it is.")
+    floor = np.nanmin(height)
+    known = getattr(problem, "minimum", None)
+    floor = min(floor, known) if known is not None else floor
+    gap = np.where(np.isfinite(height), height - floor, np.nan)
+    top = float(np.nanmax(gap))
+    if isinstance(levels, str):
+        if levels != "log":
+            raise ValueError(f'levels is {levels!r}; give a count, "log", or heights above the least value.')
+        lines = np.geomspace(max(top * 1e-6, float(np.nanmin(gap[gap > 0]))), top, 12)
+    elif np.ndim(levels) == 0:
+        count = count_of("levels", levels, 1)
+        lines = top * (np.arange(1, count + 1) / count) ** 2
+    else:
+        lines = np.sort(np.asarray(list(levels), float))
+    if not ((lines > 0) & (lines <= top)).any():
+        raise ValueError(
+            f"no level shows: f rises {top:.3g} above its least value on this map, and the levels are "
+            f"{lines.min():.3g} to {lines.max():.3g}; give heights above the least value."
+        )
+    ax.contour(x, y, gap, lines, colors="0.75", linewidths=0.8, zorder=1)
+    return {}
