@@ -101,10 +101,11 @@ from .noise import (
     stationary_covariance,
 )
 from .oscillation import (
+    Damping,
+    Overshoot,
     count_reversals,
     count_rises,
     count_sign_changes,
-    Damping,
     critical_gamma,
     damping,
     measure_half_life,
@@ -123,6 +124,16 @@ from .tuning import (
 )
 from .conversions import CONVERSIONS, Conversion, convert, convert_state
 from .plots import THEORY, hatch_unstable, label_end, rule_style, save
+from .plots.canvas import Picture
+from .plots.curves import (
+    plot_eigenvalues,
+    plot_noise_floor,
+    plot_response,
+    plot_training,
+    plot_worst_case,
+)
+from .plots.maps import plot_atlas, plot_damping, plot_rate, plot_region, plot_times
+from .plots.paths import plot_error, plot_motion, plot_path
 from .symbolic import (
     Equivalence,
     characteristic_polynomial,

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -111,15 +112,11 @@ def _reproduce(
     interval = 0.1 if sys.stderr.isatty() else 10
     with tqdm(total=sum(total.values()), unit="cell", leave=False, mininterval=interval) as bar:
 
-        def progress(notebook: Notebook, cell: int) -> None:
-            at[notebook.stem] = f"{notebook.number or notebook.stem} cell {cell}/{total[notebook.stem]}"
-            bar.set_postfix_str(", ".join(at.values()), refresh=False)
-            bar.update()
-
-        def measuring(notebook: Notebook, told: str) -> None:
-            cell = at[notebook.stem].partition(" (")[0]
-            at[notebook.stem] = f"{cell} ({told})"
-            bar.set_postfix_str(", ".join(at.values()))
+        def progress(notebook: Notebook, cell: int, told: str) -> None:
+            where = f"{notebook.number or notebook.stem} cell {cell}/{total[notebook.stem]}"
+            at[notebook.stem] = f"{where} ({told})" if told else where
+            bar.set_postfix_str(", ".join(at.values()), refresh=bool(told))
+            bar.update(not told)
 
         def finished(outcome: Outcome) -> None:
             notebook = outcome.notebook
@@ -136,17 +133,13 @@ def _reproduce(
             full=options.full,
             jobs=min(options.jobs, max(1, len(chosen))),
             progress=progress,
-            measuring=measuring,
             finished=finished,
         )
     if any(outcome.status == "done" for outcome in outcomes) and not options.check:
         _write_gallery(known, root)
     records = [record for outcome in outcomes for record in outcome.records]
     _print_table(records)
-    count = {
-        status: sum(o.status == status for o in outcomes)
-        for status in ("done", "current", "skipped", "failed")
-    }
+    count = Counter(outcome.status for outcome in outcomes)
     differs = sum(record["verdict"] != "agrees" for record in records)
     print(
         f"Notebooks: {count['done']} done, {count['current']} up to date, "

@@ -28,7 +28,6 @@ __all__ = [
     "notebooks",
     "output_texts",
     "parse_cell",
-    "python_source",
     "write_whole",
 ]
 
@@ -248,15 +247,10 @@ def machine_path(text: str, root: Path) -> str | None:
     return found[0] if found else None
 
 
-def python_source(source: str) -> str:
-    """A cell's text as plain Python: magics and shell lines become ``pass``."""
-    return "pass\n" if source.startswith("%%") else _MAGIC.sub(r"\1pass", source)
-
-
 def parse_cell(source: str, where: str) -> ast.Module:
-    """Syntax tree of a cell."""
+    """Syntax tree of a cell; magics and shell lines become ``pass``."""
     try:
-        return ast.parse(python_source(source))
+        return ast.parse("" if source.startswith("%%") else _MAGIC.sub(r"\1pass", source))
     except SyntaxError as error:
         raise NotebookError(
             f"{where} has a cell that is not Python ({error.msg}): {source[:60]!r}."

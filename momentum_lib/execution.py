@@ -51,9 +51,7 @@ FIGURE_KINDS: Final = ("png", "svg", "csv")
 #: Seconds between two looks at how far a campaign is.
 LOOK: Final = 1.0
 
-Progress = Callable[[Notebook, int], None]
-Measuring = Callable[[Notebook, str], None]
-Finished = Callable[["Outcome"], None]
+Progress = Callable[[Notebook, int, str], None]
 
 
 @dataclass
@@ -75,12 +73,11 @@ def execute(
     notebooks: Sequence[Notebook],
     root: Path,
     *,
-    check: bool = False,
-    full: bool = False,
-    jobs: int = 1,
-    progress: Progress = lambda notebook, cell: None,
-    measuring: Measuring = lambda notebook, told: None,
-    finished: Finished = lambda outcome: None,
+    check: bool,
+    full: bool,
+    jobs: int,
+    progress: Progress,
+    finished: Callable[[Outcome], None],
 ) -> list[Outcome]:
     """Execute notebooks in fresh kernels, side by side.
 
@@ -98,9 +95,8 @@ def execute(
     jobs : int
         How many kernels at once.
     progress : callable
-        Called with a notebook and the number of the code cell that starts, from 1.
-    measuring : callable
-        Called, in a full run, with a notebook and a word on how far its campaign is.
+        Called with a notebook, the number of the code cell that starts, from 1, and an empty text; while
+        the cell carries out a campaign again, with a word on how far that is.
     finished : callable
         Called with each outcome as it comes.
 
@@ -119,7 +115,7 @@ def execute(
 
         async def one(notebook: Notebook) -> Outcome:
             async with gate:
-                outcome = await _one(notebook, root, folder, check, full, progress, measuring)
+                outcome = await _one(notebook, root, folder, check, full, progress)
             finished(outcome)
             return outcome
 
@@ -138,13 +134,7 @@ def execute(
 
 
 async def _one(
-    notebook: Notebook,
-    root: Path,
-    folder: Path,
-    check: bool,
-    full: bool,
-    progress: Progress,
-    measuring: Measuring,
+    notebook: Notebook, root: Path, folder: Path, check: bool, full: bool, progress: Progress
 ) -> Outcome:
     if missing := notebook.missing:
         install = f"uv run --all-extras momentum reproduce {notebook.number or notebook.stem}"
@@ -166,10 +156,16 @@ async def _one(
         results=str(results),
         progress=str(told),
     )
-    began = time.monotonic()
+    began, started = time.monotonic(), 0
+
+    def starts() -> None:
+        nonlocal started
+        started += 1
+        progress(notebook, started, "")
+
     try:
-        async with _following(told, lambda text: measuring(notebook, text)):
-            node = await _run_cells(notebook, execution, None if full else CELL_LIMIT, progress)
+        async with _following(told, lambda text: progress(notebook, started, text)):
+            node = await _run_cells(notebook, execution, None if full else CELL_LIMIT, starts)
         node = normalize(node)
         _refuse_machine_paths(notebook, node, root)
         _refuse_missing("figures", "save", notebook.figures, notebook, figures)
@@ -180,7 +176,7 @@ async def _one(
     except (NotebookError, RuntimeError, TimeoutError) as error:  # a cell's time limit, a dead kernel
         status, message = "failed", str(error)
     else:
-        status, message = "done", _plural(len(notebook.figures), "figure")
+        status, message = "done", f"figures: {len(notebook.figures)}"
     seconds = time.monotonic() - began
     records = _records(staged / "records")
     if status == "done" and not check:
@@ -216,25 +212,19 @@ async def _following(file: Path, tell: Callable[[str], None]) -> AsyncIterator[N
 
 
 async def _run_cells(
-    notebook: Notebook, execution: Execution, limit: int | None, progress: Progress
+    notebook: Notebook, execution: Execution, limit: int | None, starts: Callable[[], None]
 ) -> nbformat.NotebookNode:
     content = notebook.content
     for index, cell in enumerate(content["cells"]):
         cell.setdefault("id", f"cell-{index}")  # the reader would draw one at random
     content["nbformat_minor"] = max(5, content.get("nbformat_minor", 5))
     node = nbformat.reads(json.dumps(content), as_version=4)
-    code = [index for index, cell in enumerate(node.cells) if cell.cell_type == "code"]
-
-    def starts(cell: nbformat.NotebookNode, cell_index: int) -> None:
-        if cell.cell_type == "code":
-            progress(notebook, code.index(cell_index) + 1)
-
     client = NotebookClient(
         node,
         timeout=limit,
         kernel_name="python3",
         resources={"metadata": {"path": str(notebook.path.parent)}},
-        on_cell_start=starts,
+        on_cell_start=lambda cell, cell_index: starts() if cell.cell_type == "code" else None,
         record_timing=False,
         coalesce_streams=True,
         store_widget_state=False,
@@ -369,7 +359,3 @@ def _run_folder(root: Path, check: bool) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -11,7 +11,6 @@ so theta needs that axis: ``theta0=[x]`` for one coordinate.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -171,12 +170,7 @@ def clipped(rule: Rule) -> Rule:
     array([3., 4.])
     """
     base = a_rule(rule).base
-    letters = {name: value for name, value in rule.setting.items() if base.defaults.get(name) is not value}
-    return _clipped(base).at(**letters)
 
-
-@cache  # so that two calls make the same rule
-def _clipped(rule: Rule) -> Rule:
     def shorten(step: Callable[..., Any]) -> Callable[..., Any]:
         def shortened_step(*args: Any, threshold: Any, **letters: Any) -> Any:
             *state, grad = args
@@ -194,20 +188,19 @@ def _clipped(rule: Rule) -> Rule:
 
         return shortened_step
 
-    required = (name for name in rule.hyper if name not in rule.defaults)
     made = Rule(
-        shorten(rule.step),
-        slots=rule.slots,
-        hyper=(*required, "threshold", *rule.defaults),
-        name=f"clipped_{rule.name}",
-        text=f"clipped({rule!r})",
-        made_by=(clipped, (rule,)),
+        shorten(base.step),
+        slots=base.slots,
+        hyper=(*(n for n in base.hyper if n not in base.defaults), "threshold", *base.defaults),
+        name=f"clipped_{base.name}",
+        text=f"clipped({base!r})",
+        made_by=(clipped, (base,)),
     )
-    made.__doc__ = f"{rule.name} with each gradient shortened to length `threshold` where it is longer."
-    made.defaults = dict(rule.defaults)
-    if rule.has_first_step:
-        made.first_step = shorten(rule.first_step)
-    return made
+    made.__doc__ = f"{base.name} with each gradient shortened to length `threshold` where it is longer."
+    made.defaults = dict(base.defaults)
+    if base.has_first_step:
+        made.first_step = shorten(base.first_step)
+    return made.at(**{n: v for n, v in rule.setting.items() if base.defaults.get(n) is not v})
 
 
 def _signum(theta: Any, m: Any, grad: Any, *, eta: Any, gamma: Any) -> Any:

@@ -33,74 +33,57 @@ def test_title_number_and_name(write):
 
 
 @pytest.mark.parametrize(
-    "imports, call",
+    "imports, call, kind",
     [
-        ("from momentum_lib import save", "save"),
-        ("from momentum_lib import save as keep", "keep"),
-        ("from momentum_lib.plots import save", "save"),
-        ("import momentum_lib as ml", "ml.save"),
-        ("import momentum_lib", "momentum_lib.plots.save"),
-        ("from momentum_lib import plots", "plots.save"),
+        ("from momentum_lib import save", "save(fig, 'a-b', data)", "figures"),
+        ("from momentum_lib import save as keep", "%matplotlib inline\nkeep(fig, 'a-b', data)", "figures"),
+        ("from momentum_lib.plots import save", "save(fig, 'a-b', data)", "figures"),
+        ("import momentum_lib as ml", "ml.save(fig, 'a-b', data)", "figures"),
+        ("import momentum_lib", "momentum_lib.plots.save(fig, 'a-b', data)", "figures"),
+        ("from momentum_lib import plots", "plots.save(fig, 'a-b', data)", "figures"),
+        ("from momentum_lib.learning import measured", "measured('a-b', trials)", "results"),
+        ("from momentum_lib.learning import measured as long", "long('a-b', trials)", "results"),
+        ("from momentum_lib import learning", "learning.measured('a-b', trials)", "results"),
+        ("import momentum_lib as ml", "ml.learning.measured('a-b', trials)", "results"),
+        ("from momentum_lib import published", "published.check('a-b', 1)\nother.check('c/d')", "published"),
     ],
 )
-def test_figures_are_found_under_any_import(write, imports, call):
-    assert write("05_x", imports, f"%matplotlib inline\n{call}(fig, 'gamma-cliff', data)").figures == (
-        "gamma-cliff",
-    )
+def test_what_is_declared_is_found_under_any_import(write, imports, call, kind):
+    assert getattr(write("05_x", imports, call), kind) == ("a-b",)
 
 
 def test_other_functions_called_save_are_left_alone(write):
     assert write("05_x", "import numpy as np", "np.save('a', b)\nsave('a')\n!ls").figures == ()
 
 
+SAVE, MEASURE = "from momentum_lib import save", "from momentum_lib.learning import measured"
+
+
 @pytest.mark.parametrize(
-    "imports, call",
+    "imports, calls, message",
     [
-        ("from momentum_lib.learning import measured", "measured"),
-        ("from momentum_lib.learning import measured as long", "long"),
-        ("from momentum_lib import learning", "learning.measured"),
-        ("import momentum_lib as ml", "ml.learning.measured"),
+        (SAVE, "save(fig, f'map-{i}', data)", "save with a figure name that is not a literal"),
+        (SAVE, "save(f, 'a', d)\nsave(f, 'a', d)", "the figure name 'a' twice; rename one"),
+        (MEASURE, "measured(name, trials)", "measured with a campaign name that is not a literal"),
+        (MEASURE, "measured('a', trials)\nmeasured('a', others)", "the campaign name 'a' twice; rename one"),
     ],
 )
-def test_campaigns_are_found_under_any_import(write, imports, call):
-    assert write("13_x", imports, f"{call}('autoencoder', trials)").results == ("autoencoder",)
+def test_a_name_must_be_literal_and_used_once(write, tmp_path, imports, calls, message):
+    write("05_x", imports, calls)
+    with pytest.raises(NotebookError, match=message):
+        notebooks(tmp_path)
 
 
-def test_a_campaign_name_must_be_literal_and_used_once(write):
-    imports = "from momentum_lib.learning import measured"
-    with pytest.raises(NotebookError, match="measured with a campaign name that is not a literal"):
-        _ = write("13_x", imports, "measured(name, trials)").results
-    with pytest.raises(NotebookError, match="the campaign name 'a' twice; rename one"):
-        _ = write("13_x", imports, "measured('a', trials)\nmeasured('a', others)").results
-
-
-def test_two_notebooks_cannot_measure_one_campaign(write, tmp_path):
-    cells = ("from momentum_lib import save\nfrom momentum_lib.learning import measured", "measured('a', [])")
-    write("13_x", *cells)
-    write("14_y", cells[0], "save(fig, 'a', data)")
+def test_two_notebooks_cannot_claim_one_name(write, tmp_path):
+    write("05_x", SAVE, "save(fig, 'a', data)")
+    write("06_y", MEASURE, "measured('a', trials)")
     assert len(notebooks(tmp_path)) == 2  # a figure and a campaign may share a name
-    write("14_y", *cells)
-    with pytest.raises(NotebookError, match="campaign 'a' is measured by 13_x and 14_y; rename one"):
+    write("07_z", SAVE, "save(fig, 'a', data)")
+    with pytest.raises(NotebookError, match="figure 'a' is saved by 05_x and 07_z; rename one"):
         notebooks(tmp_path)
-
-
-def test_a_figure_name_must_be_literal_and_used_once(write):
-    with pytest.raises(NotebookError, match="not a literal"):
-        _ = write("05_x", "from momentum_lib import save", "save(fig, f'map-{i}', data)").figures
-    with pytest.raises(NotebookError, match="'a' twice"):
-        _ = write("05_x", "from momentum_lib import save", "save(f, 'a', d)\nsave(f, 'a', d)").figures
-
-
-def test_two_notebooks_cannot_save_one_figure(write, tmp_path):
-    write("05_x", "from momentum_lib import save", "save(fig, 'a-map', data)")
-    write("06_y", "from momentum_lib import save", "save(fig, 'a-map', data)")
-    with pytest.raises(NotebookError, match="05_x and 06_y"):
+    write("07_z", MEASURE, "measured('a', trials)")
+    with pytest.raises(NotebookError, match="campaign 'a' is measured by 06_y and 07_z; rename one"):
         notebooks(tmp_path)
-
-
-def test_published_ids(write):
-    one = write("05_x", "from momentum_lib import published", "published.check('a/b', 1)\nother.check('c/d')")
-    assert one.published == ("a/b",)
 
 
 def test_requirements(write):

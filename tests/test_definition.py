@@ -158,11 +158,12 @@ def test_a_setting_is_nobody_elses():
         ({"eta": [0.1, 0.2], "gamma": (0.5,)}, "(eta=(0.1, 0.2), gamma=(0.5,))"),
         ({"eta": sympy.Symbol("h") / 2, "gamma": np.array(0.5)}, "(eta=h/2, gamma=0.5)"),
         ({"eta": Fraction(1, 3), "gamma": 10**400}, f"(eta=Fraction(1, 3), gamma={10**400})"),
-        ({"eta": warmup(0.4, 5), "gamma": min}, "(eta=warmup(value=0.4, steps=5), gamma=<built-in function min>)"),
+        ({"eta": warmup(0.4, 5)}, "(eta=warmup(value=0.4, steps=5))"),
+        ({"gamma": min}, "(gamma=<built-in function min>)"),
         ({"gamma": eval("lambda t: t")}, "(gamma=<function <lambda>>)"),  # without its address
     ],
     ids=lambda p: p[:40] if isinstance(p, str) else "",
-)  # fmt: skip
+)
 def test_it_prints_as_it_is_set(letters, shown):
     assert repr(heavy_ball.at(**letters)) == f"heavy_ball{shown}"
 
@@ -323,7 +324,7 @@ def test_a_first_step_of_another_signature_is_refused(first):
         ("a text; give a number, an array, a schedule or a symbol", ["0.5", b"0.5", [0.1, "a"]]),
         ("no number; give", [None, {"a": 1}, {0.1}, heavy_ball, float, iter([0.1]), ..., [0.1, None]]),
         ("no number; give", [np.array([0.5, None], object), np.array(["0.1"]), np.datetime64("2020")]),
-        ("give finite numbers", [nan, -inf, [0.1, inf], np.float32("inf"), complex(0, nan), GRID / 0]),
+        ("give finite numbers", [nan, -inf, [0.1, inf], np.float32("inf"), complex(0, nan), GRID * inf]),
         ("give finite numbers", [Decimal("nan"), Decimal("inf"), sympy.nan, -sympy.oo, sympy.zoo]),
         ("rows of several lengths; give an array", [[0.1, [0.2, 0.3]], [np.ones(2), np.ones(3)]]),
     ],
@@ -362,15 +363,9 @@ def test_a_call_at_no_setting_is_refused(letters, sentence):
 
 def test_a_call_with_the_wrong_arguments_or_slots_is_refused():
     for args in ((1.0,), (1.0, 0.0), (1.0, 0.0, 2.0), (1.0, abs), (1.0, 0.0, 0.0, abs)):
-        with pytest.raises(
-            RuleError, match=r"called as heavy_ball\(theta, v, grad, \.\.\.\) with a gradient"
-        ):
+        with pytest.raises(RuleError, match=r"called as heavy_ball\(theta, v, grad, \.\.\.\) with"):
             heavy_ball(*args, eta=0.1, gamma=0.9)
     for returned in ((1.0,), [1.0, 2.0, 3.0], 1.0, None):
-        wrong = Rule(
-            lambda theta, v, grad, *, eta, back=returned: back, name="wrong", hyper=("eta",), slots="tv"
-        )
-        with pytest.raises(
-            RuleError, match=r"wrong returned [013] values for its 2 slots \('t', 'v'\); return"
-        ):
-            wrong(1.0, 0.0, lambda x: x, eta=0.1)
+        wrong = Rule(lambda *args, eta, back=returned: back, slots="bv", hyper=["eta"], name="wrong")
+        with pytest.raises(RuleError, match=r"wrong returned [013] values for its 2 slots \('b', 'v'\)"):
+            wrong(1.0, 0.0, abs, eta=0.1)

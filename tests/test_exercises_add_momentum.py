@@ -45,6 +45,13 @@ def test_hints_say_what_is_wrong():
     assert "plain gradient descent" in repr(exercises.check_by_hand(Fraction(27, 64)))
     assert "an earlier step" in repr(exercises.check_by_hand(Fraction(3, 4)))
     assert "averages" in repr(exercises.check_by_hand(Fraction(101, 216)))
+    for wrong, hint in {
+        (5, 16): "leads",
+        (71, 432): "exchanged",
+        (5, 12): "old velocity",
+        (1261, 576): "uphill",
+    }.items():
+        assert hint in repr(exercises.check_by_hand(Fraction(*wrong)))
     assert "exact fraction" in repr(exercises.check_by_hand(0.1))
     assert "ends at 10 a step, the other at 1" in repr(exercises.check_same_speed(0.1))
     assert "second order means 4" in repr(exercises.check_better_ball(first_order))

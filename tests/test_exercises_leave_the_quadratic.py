@@ -4,19 +4,36 @@ import pytest
 
 from momentum_lib import exercises
 
-
-def test_same_departure() -> None:
-    growth = (2.0 + (2.0**2 - 4 * 0.9) ** 0.5) / 2
-    assert exercises.check_same_departure(growth - 1)
-    assert "effective" in exercises.check_same_departure(1.0).text
-    assert "grows by 1.1" in exercises.check_same_departure(0.1).text
-    assert not exercises.check_same_departure("fast")  # type: ignore[arg-type]
+GROWTH = (2.0 + (2.0**2 - 4 * 0.9) ** 0.5) / 2
 
 
-@pytest.mark.parametrize("start, right", [(1.0, True), (0.5, False), (3.3, False)])
-def test_cycling_start(start: float, right: bool) -> None:
-    assert bool(exercises.check_cycling_start(start)) is right
+@pytest.mark.parametrize("eta", [GROWTH - 1, 0.3162, 0.316])
+def test_same_departure(eta: float) -> None:
+    assert exercises.check_same_departure(eta)
 
 
-def test_cycling_start_never_raises() -> None:
-    assert not exercises.check_cycling_start("there")  # type: ignore[arg-type]
+@pytest.mark.parametrize("eta", [0.1071, 0.107])
+def test_way_home(eta: float) -> None:
+    assert exercises.check_way_home(eta)
+
+
+@pytest.mark.parametrize(
+    "check, wrong, hint",
+    [
+        (exercises.check_same_departure, 1.0, "effective"),
+        (exercises.check_same_departure, GROWTH, "factor a step"),
+        (exercises.check_same_departure, 0.1, "grows by 1.1"),
+        (exercises.check_same_departure, 0.32, "grows by 1.32"),
+        (exercises.check_same_departure, 0, "above 0"),
+        (exercises.check_same_departure, "fast", "could not be used"),
+        (exercises.check_way_home, 1 / 9, "on a cycle"),
+        (exercises.check_way_home, 0.108, "on a cycle"),
+        (exercises.check_way_home, 0.1, "be bolder"),
+        (exercises.check_way_home, 0.113, "at most Polyak's"),
+        (exercises.check_way_home, 0, "above 0"),
+        (exercises.check_way_home, None, "could not be used"),
+    ],
+)
+def test_wrong_answers(check, wrong, hint) -> None:
+    verdict = check(wrong)
+    assert not verdict and hint in verdict.text

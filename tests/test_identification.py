@@ -104,6 +104,12 @@ def three_numbers(theta, u, v, grad, *, lr):
     return theta - lr * (g + u + v) / 3, u, v
 
 
+def no_letters(theta, u, v, grad):
+    g = grad(theta)
+    u, v = u / 3 + 0.1 * g, 0.7 * v + g / 10
+    return theta - (u + v) / 2, u, v
+
+
 def controller(theta, e, v, grad, *, a, b, c, d):
     g = grad(theta)
     new = d * v + (1 - d) * (g - e)
@@ -165,6 +171,7 @@ def far(theta, v, grad, *, lr, m):
         (decay_alone, torch_sgd, {"eta": lr, "gamma": 0, "weight_decay": wd}, SAME, "every t"),
         (two_velocities, "aggregated((b, c))", {"eta": a}, SAME, "every t"),
         (three_numbers, "aggregated((0, 0.5, 0.9))", {"eta": lr}, SAME, "every t"),
+        (no_letters, "aggregated((0.333333, 0.7))", {"eta": sympy.Rational(1, 10)}, SAME, "every t"),
         (controller, pid, {"k_p": a, "k_i": b, "k_d": c, "beta": d}, SAME, "every t"),
         (third_point, triple_momentum, {"alpha": a, "beta": b, "gamma": c, "delta": d}, SAME, "every t"),
         (corrected_average, bias_corrected, {"eta": lr * (1 - m), "gamma": m}, SAME, "every t"),

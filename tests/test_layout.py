@@ -31,6 +31,7 @@ MAY_LOAD = [
 ALSO = {
     "execution": {"nbclient", "nbformat", "psutil"},
     "conversions": {"sympy"},
+    "identification": {"sympy"},
     "symbolic": {"sympy"},
     "adapters": {"jax", "optax", "torch", "PEPit"},
     "learning": {"jax", "optax", "sklearn"},

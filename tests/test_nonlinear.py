@@ -150,7 +150,7 @@ class TestClipping:
         plain = run(rule, F.grad, np.ones(3), 40).theta
         assert (plain == run(clipped(rule).at(threshold=1e6), F.grad, np.ones(3), 40).theta).all()
 
-    def test_what_is_set_stays_set_and_one_rule_is_made_once(self):
+    def test_what_is_set_stays_set(self):
         half = clipped(heavy_ball.at(gamma=0.9))
         assert half.free == ("eta", "threshold") and half.setting == {"gamma": 0.9}
         assert half.at(eta=1, threshold=2) == clipped(heavy_ball).at(gamma=0.9, eta=1, threshold=2)

@@ -12,7 +12,7 @@ import scipy.sparse
 from momentum_lib.clock import Clock
 from momentum_lib.definition import RULES, Rule, RuleError
 from momentum_lib.nonlinear import NONLINEAR, clipped
-from momentum_lib.problems import LeastSquares, Minibatch, Noisy, Quadratic, Rosenbrock
+from momentum_lib.problems import LeastSquares, Minibatch, Noisy, Quadratic
 from momentum_lib.rules import aggregated, bias_corrected, gradient_descent, heavy_ball, nesterov, torch_sgd
 from momentum_lib.runner import run
 from momentum_lib.schedules import bias_correction, linear_ramp, warmup
@@ -53,24 +53,13 @@ def test_t_is_one_on_the_first_step_for_rules_and_schedules_alike():
     assert (seen[-3:], set(seen)) == ([1, 2, 3], {1, 2, 3})
 
 
-def test_the_first_step_is_used_once():
+def test_the_first_step_is_used_once_and_start_sets_a_slot():
     made = run(torch_sgd.at(eta=1.0, gamma=0.5, dampening=0.5), lambda x: 1.0 + 0 * x, 0.0, 3)
     assert made.slots["b"].tolist() == [0.0, 1.0, 1.0, 1.0]
-
-
-@pytest.mark.parametrize(
-    ("eta", "v", "slots"),
-    [(1.0, 1.0, [[1, 1], [0.5, 0.5]]), ([0.1, 0.2], [1, 2], [[[1, 2]] * 2, [[0.5, 1]] * 2])],
-)
-def test_start_sets_a_slot_and_broadcasts(eta, v, slots):
-    made = run(heavy_ball.at(eta=eta, gamma=0.5), lambda x: 0 * x, [0.0, 0.0], 1, start={"v": v})
-    assert made.slots["v"].tolist() == slots
-    assert np.array_equal(made.theta[1], -made.slots["v"][1])
-
-
-def test_no_steps_is_the_start():
-    made = run(HB, BOWL.grad, START, 0)
-    assert (made.theta.tolist(), made.queries.shape, made.diverged_at) == ([START], (0, 2), None)
+    made = run(heavy_ball.at(eta=[0.1, 0.2], gamma=0.5), lambda x: 0 * x, [0.0, 0.0], 1, start={"v": [1, 2]})
+    assert made.slots["v"].tolist() == [[[1, 2]] * 2, [[0.5, 1]] * 2], "and is spread over the grid"
+    none = run(HB, BOWL.grad, START, 0)
+    assert (none.theta.tolist(), none.queries.shape, none.diverged_at) == ([START], (0, 2), None)
 
 
 # --- going on -----------------------------------------------------------------------------------------
@@ -151,10 +140,10 @@ def test_a_run_keeps_its_own_copy_of_the_generator():
     assert same_bits(empty.resume(9).theta, whole) and same_bits(empty.resume(9).theta, whole)
 
 
-def test_a_seed_cannot_go_on():
+def test_a_seed_cannot_go_on_where_something_is_drawn():
     with pytest.raises(ValueError, match=r"at t0=4 takes the Generator of the run before, not the seed 3"):
         run(HB, Noisy(BOWL, 0.1), START, 3, rng=3, t0=4)
-    assert run(HB, BOWL.grad, START, 3, rng=3, t0=4).t.tolist() == [4, 5, 6, 7], "nothing is drawn here"
+    assert run(HB, BOWL.grad, START, 3, rng=3, t0=4).t.tolist() == [4, 5, 6, 7]
 
 
 # --- grids and types ----------------------------------------------------------------------------------
@@ -333,7 +322,7 @@ def test_one_lost_run_disturbs_no_other():
 
 
 class Counting:
-    """Noise drawn once a step, and a record of when."""
+    """Noise drawn once a step, and a record of when; asked itself, it fails."""
 
     def __init__(self):
         self.steps = []
@@ -343,22 +332,16 @@ class Counting:
         noise = rng.standard_normal()
         return lambda x: 0 * x + noise
 
-    def __call__(self, x):
-        raise AssertionError("the runner asks the frozen oracle of the step")
+    __call__ = None
 
 
 def test_one_batch_a_step_however_often_the_rule_asks():
     oracle = Counting()
     twice = Rule(lambda theta, grad, *, eta: theta - eta * (grad(theta) + 2 * grad(theta)))
-    made = run(twice.at(eta=1.0), oracle, 0.0, 4, rng=1)
-    assert oracle.steps == [1, 2, 3, 4]
-    assert -np.diff(made.theta) == pytest.approx(3 * np.random.default_rng(1).standard_normal(4))
-
-
-def test_the_seed_decides():
-    seeds = (1, np.random.default_rng(1), 2)
-    one, two, three = (run(HB, Noisy(BOWL, 0.1), START, 10, rng=seed).theta for seed in seeds)
-    assert (np.array_equal(one, two), np.array_equal(one, three)) == (True, False)
+    for seed in (1, np.random.default_rng(1)):
+        made = run(twice.at(eta=1.0), oracle, 0.0, 4, rng=seed)
+        assert -np.diff(made.theta) == pytest.approx(3 * np.random.default_rng(1).standard_normal(4))
+    assert oracle.steps == [1, 2, 3, 4] * 2
 
 
 # --- what is unusual is told --------------------------------------------------------------------------
@@ -453,10 +436,10 @@ def test_bad_input_is_refused_with_a_sentence(change, sentence):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", [list, tuple])
-def test_a_gradient_may_be_a_list_or_a_tuple(kind):
-    made = run(HB, lambda x: kind((x[0], 3 * x[1])), START, 3)
-    assert np.array_equal(made.theta, run(HB, BOWL.grad, START, 3).theta)
+def test_a_gradient_may_be_a_list_or_a_tuple():
+    for kind in (list, tuple):
+        made = run(HB, lambda x, kind=kind: kind((x[0], 3 * x[1])), START, 3)
+        assert np.array_equal(made.theta, run(HB, BOWL.grad, START, 3).theta)
 
 
 @pytest.mark.parametrize("slot", [lambda v, t: v.sum(), lambda v, t: v[None], lambda v, t: v[: 3 - t]])
@@ -476,10 +459,3 @@ def test_a_recording_that_does_not_fit_is_refused_with_size_and_remedy(monkeypat
         with pytest.raises(ValueError, match=r'takes 2\.2 GiB and 1\.0 GiB are free; record=\("theta",\)'):
             too_long()
     assert small.theta.shape == (11, 1000)
-
-
-def test_rosenbrock_is_no_different():
-    """The runner knows nothing of quadratics."""
-    f = Rosenbrock()
-    made = run(heavy_ball.at(eta=5e-4, gamma=0.9), f.grad, [-1.2, 1.0], 2000)
-    assert f.value(made.theta[-1]) < 1e-3 * f.value(made.theta[0])

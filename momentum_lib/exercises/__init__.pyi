@@ -1,9 +1,9 @@
 from .add_momentum import check_better_ball, check_by_hand, check_same_speed
 from .damp_the_oscillation import check_disagreement, check_energy_limit, check_overshoot
-from .descend_a_quadratic import check_balance, check_floor, check_slide
-from .draw_the_stability_region import check_ema_limit, check_fewest_steps, check_reach
-from .live_with_noise import check_batch_limit, check_long_enough, check_quiet_eta
-from .leave_the_quadratic import check_cycling_start, check_same_departure
+from .descend_a_quadratic import check_balance, check_slide
+from .draw_the_stability_region import check_ema_limit, check_fewest_steps, check_flat_limit
+from .live_with_noise import check_batch_limit, check_quiet_eta, check_quieter_rule
+from .leave_the_quadratic import check_same_departure, check_way_home
 from .look_ahead_with_nesterov import check_critical_nesterov, check_recover_theta
 from .match_the_frameworks import check_corrected_momentum, check_handover, check_translation
 from .read_the_eigenvalues import check_guarantee, check_nesterov_bound, check_period

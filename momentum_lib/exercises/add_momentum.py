@@ -6,9 +6,11 @@ import math
 import numbers
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any, Final
 
 import numpy as np
 
+from momentum_lib.definition import Rule
 from momentum_lib.exercises.verdict import checked
 from momentum_lib.noise import impulse_response
 from momentum_lib.rules import heavy_ball
@@ -17,21 +19,34 @@ from momentum_lib.runner import run
 __all__ = ["check_better_ball", "check_by_hand", "check_same_speed"]
 
 
+def _third(rule: Rule) -> Any:
+    return run(rule, lambda x: x, Fraction(1), 3).theta
+
+
+#: What a slip gives in place of theta_3, and what slipped.
+_CONFUSED: Final = {
+    Fraction(3, 4) ** 3: "that is plain gradient descent: carry gamma times the old v into the new one.",
+    Fraction(101, 216): "that averages the gradients: the new one enters with eta, not with (1 - gamma) eta.",
+    Fraction(5, 16): "that reads the gradient where the velocity leads: heavy ball reads it at theta.",
+    Fraction(1261, 576): "that goes uphill: theta moves by minus v.",
+    Fraction(5, 12): "that moves by the old velocity: renew v before theta moves.",
+    Fraction(71, 432): "that has eta and gamma exchanged: gamma multiplies the old velocity.",
+}
+
+
 @checked("the first step has no velocity to use yet, the later ones do.")
 def check_by_hand(theta: Fraction) -> str | None:
     """Whether `theta` is theta_3 on f = x²/2 from theta_0 = 1, eta = 1/4, gamma = 1/3, as a fraction."""
     if not isinstance(theta, numbers.Rational):
         return "give an exact fraction, Fraction(numerator, denominator): decimals hide the steps."
-    path = run(heavy_ball.at(eta=Fraction(1, 4), gamma=Fraction(1, 3)), lambda x: x, Fraction(1), 3).theta
+    path = _third(heavy_ball.at(eta=Fraction(1, 4), gamma=Fraction(1, 3)))
     if theta == path[3]:
         return None
     if theta in path[1:3]:
         return "that is where an earlier step ends; three steps, please."
-    if theta == Fraction(3, 4) ** 3:
-        return "that is plain gradient descent: carry gamma times the old v into the new one."
-    averaged = run(heavy_ball.at(eta=Fraction(1, 6), gamma=Fraction(1, 3)), lambda x: x, Fraction(1), 3).theta
-    if theta == averaged[3]:
-        return "that averages the gradients: here the new one enters with eta, not with (1 - gamma) eta."
+    for wrong, hint in _CONFUSED.items():
+        if theta == wrong:
+            return hint
     return f"theta_1 is {path[1]}; then v_2 = gamma v_1 + eta theta_1. Write v down at every step."
 
 
@@ -44,7 +59,8 @@ def check_same_speed(
         return "eta is one finite number."
     # One gradient of 1 leaves its whole memory behind: the displacement a steady slope adds a step.
     speed = [
-        float(impulse_response(heavy_ball.at(eta=e, gamma=g), 4000, "v").sum()) for e, g in [(eta, gamma), like]
+        float(impulse_response(heavy_ball.at(eta=e, gamma=g), 4000, "v").sum())
+        for e, g in [(eta, gamma), like]
     ]
     if abs(speed[0] / speed[1] - 1) < 1e-6:
         return None

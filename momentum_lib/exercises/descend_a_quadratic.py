@@ -7,14 +7,13 @@ import numbers
 from typing import Any
 
 from momentum_lib.exercises.verdict import checked
-from momentum_lib.noise import stationary_covariance
 from momentum_lib.oscillation import count_sign_changes
 from momentum_lib.problems import Quadratic
 from momentum_lib.rules import gradient_descent
 from momentum_lib.runner import run
-from momentum_lib.tuning import tune, worst_rate
+from momentum_lib.tuning import worst_rate
 
-__all__ = ["check_balance", "check_floor", "check_slide"]
+__all__ = ["check_balance", "check_slide"]
 
 
 @checked("1/L: the steepest direction lands in one step, all others slide, and nothing flips.")
@@ -38,27 +37,13 @@ def check_balance(eta: float, *, eigenvalues: tuple[float, ...] = (0.5, 2.0, 3.0
     if hint := _positive(eta):
         return hint
     mu, L = min(eigenvalues), max(eigenvalues)
-    if abs(eta / tune(gradient_descent, mu, L).hyper["eta"] - 1) < 1e-3:
+    if abs(eta * (mu + L) / 2 - 1) < 1e-3:
         return None
     rate = float(worst_rate(gradient_descent.at(eta=eta), mu, L))
     if rate >= 1:
         return f"the steepest direction does not converge: its factor is {1 - eta * L:.3g}."
     slow = "flattest" if 1 - eta * mu > eta * L - 1 else "steepest"
     return f"the {slow} direction is the slowest, factor {rate:.4g} a step; help it at the other's expense."
-
-
-@checked("the largest learning rate whose floor is low enough, so also the fastest one.")
-def check_floor(eta: float, *, lam: float = 1.0, sigma: float = 1.0, deviation: float = 0.1) -> str | None:
-    """Whether SGD settles at this root mean square distance from the minimizer."""
-    if hint := _positive(eta):
-        return hint
-    found = math.sqrt(float(stationary_covariance(gradient_descent.at(eta=eta), lam, sigma)[0, 0]))
-    if abs(found / deviation - 1) < 1e-2:
-        return None
-    if math.isinf(found):
-        return f"at eta·lam = {eta * lam:g} it does not settle at all."
-    side = "too high" if found > deviation else "lower than asked, and the run slower than need be"
-    return f"the floor is {found:.3g}: {side}."
 
 
 def _positive(eta: Any) -> str | None:

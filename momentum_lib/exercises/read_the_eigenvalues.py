@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from momentum_lib.definition import RULES
 from momentum_lib.exercises.verdict import checked
 from momentum_lib.problems import Quadratic
+from momentum_lib.rules import heavy_ball, nesterov
 from momentum_lib.runner import run
 from momentum_lib.spectrum import closed_form, regimes
 
@@ -24,12 +24,12 @@ def check_period(eta: float, *, gamma: float = 0.81, lam: float = 1.0) -> str | 
         return "eta is one finite number."
     if not eta > 0:
         return "eta must be positive, or nothing moves downhill."
-    rule = RULES["heavy_ball"]
-    regime = regimes(rule.at(eta=eta, gamma=gamma), lam)
+    rule = heavy_ball.at(eta=eta, gamma=gamma)
+    regime = regimes(rule, lam)
     if regime != "oscillating":
         return f"this eta gives the {regime} regime; a period needs a complex pair of eigenvalues."
     # Four steps on, the same run shrunk by gamma squared.
-    theta = run(rule.at(eta=eta, gamma=gamma), lambda x: lam * x, 1.0, 8).theta
+    theta = run(rule, lambda x: lam * x, 1.0, 8).theta
     if abs(theta[4:] - gamma**2 * theta[:-4]).max() < 1e-9:
         return None
     angle = math.acos((1 + gamma - eta * lam) / (2 * math.sqrt(gamma)))
@@ -45,7 +45,7 @@ def check_guarantee(steps: int, *, kappa: float = 100.0, tol: float = 1e-6) -> s
     root = math.sqrt(kappa)
     tuned = {"eta": 4 / (1 + 1 / root) ** 2, "gamma": ((root - 1) / (root + 1)) ** 2}
     horizon = int(20 * root)
-    steep = np.abs(closed_form(RULES["heavy_ball"].at(**tuned), Quadratic([1.0]), [1.0], horizon)[:, 0])
+    steep = np.abs(closed_form(heavy_ball.at(**tuned), Quadratic([1.0]), [1.0], horizon)[:, 0])
     needed = int(np.flatnonzero(steep > tol)[-1]) + 1
     if steps == needed:
         return None
@@ -64,7 +64,8 @@ def check_nesterov_bound(bound: Callable[[float, int], float]) -> str | None:
     for kappa in (4.0, 25.0, 400.0):
         root = math.sqrt(kappa)
         lam = np.linspace(1 / kappa, 1, 201)
-        theta = closed_form(RULES["nesterov"].at(eta=1.0, gamma=(root - 1) / (root + 1)), Quadratic(lam), np.ones_like(lam), 60)
+        rule = nesterov.at(eta=1.0, gamma=(root - 1) / (root + 1))
+        theta = closed_form(rule, Quadratic(lam), np.ones_like(lam), 60)
         for t in (1, 2, 5, 20, 60):
             worst, said = float(np.abs(theta[t]).max()), float(bound(kappa, t))
             if not abs(said - worst) <= 1e-8 * worst:

@@ -43,7 +43,10 @@ def check_one_gamma(gamma: float, *, low: float = 30.0, high: float = 3000.0) ->
         return hint
     trials = np.append(np.linspace(0.5, 0.999, 500), gamma)
     regret = np.array(
-        [np.log(lower_rate(k)) / np.log(best_eta(trials, 1 / k, 1.0).rate) for k in (low, high)]
+        [
+            np.log(lower_rate(k)) / np.log(best_eta(RULES["heavy_ball"].at(gamma=trials), 1 / k, 1.0).rate)
+            for k in (low, high)
+        ]
     )
     if regret[:, -1].max() < 1.03 * regret.max(axis=0).min():
         return None

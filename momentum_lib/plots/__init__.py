@@ -14,10 +14,11 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import matplotlib
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,6 +28,7 @@ from numpy.typing import ArrayLike
 
 from momentum_lib.collection import Execution, find_root, write_whole
 from momentum_lib.definition import Rule
+from momentum_lib.plots.canvas import Picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,46 +135,68 @@ def hatch_unstable(ax: Axes, x: ArrayLike, y: ArrayLike, mask: ArrayLike) -> Non
 
 
 def save(
-    fig: Figure,
+    fig: Figure | Picture | Sequence[Picture],
     name: str,
-    data: Mapping[str, ArrayLike] | pd.DataFrame,
+    data: Mapping[str, ArrayLike] | pd.DataFrame | None = None,
     *,
+    caption: str | None = None,
+    alt: str | None = None,
     rtol: float = 1e-6,
     atol: float = 1e-9,
+    pdf: bool = False,
 ) -> None:
     """Save a figure as NAME.png and NAME.svg, and the numbers it shows as NAME.csv.
 
-    The files go to the folder that the `Execution` names, else to ``figures/`` beside the nearest
-    pyproject.toml. If it names a reference, the numbers are also compared with the CSV of that folder,
-    within the tolerances of its first line: the tests do, so a figure cannot change unnoticed.
+    The files go where the `Execution` says: to ``figures/`` under ``momentum reproduce``, to a folder of
+    their own under the tests. Where nothing says, a reader is playing: they go to ``.momentum/figures``,
+    which git ignores, and a line says so; the committed figures stay. Where a reference is named, the
+    numbers are compared with the CSV there, within the tolerances of its first line.
 
     Parameters
     ----------
-    fig : Figure
+    fig : Figure, Picture or several Pictures of one figure
+        What a view returns brings its numbers; those of several stand under each other, told apart by the
+        column ``panel``.
     name : str
         Lower-case words joined by hyphens, written out at the call: the map from figure to notebook
         is read from the notebooks' text.
     data : mapping of str to array, or DataFrame
-        Arrays of up to two dimensions, real, boolean or text. A two-dimensional array becomes one
-        column for each of its columns. More than 300 kB are thinned, and the first line says how.
+        For a Figure: arrays of up to two dimensions, real, boolean or text. A two-dimensional array becomes
+        one column for each of its columns. More than 300 kB are thinned, and the first line says how.
+    caption : str, optional
+        What to see, in a sentence or two, for the gallery; that of a single Picture by default.
+    alt : str, optional
+        What a reader who does not see the picture is told; the caption by default.
     rtol, atol : float
         How far the numbers may move on another machine: atol + rtol |reference|.
+    pdf : bool
+        Write NAME.pdf too, its fonts embedded as TrueType.
 
     Raises
     ------
     ValueError
-        A bad name, empty, complex or three-dimensional data, or an SVG over 2 MB.
+        A bad name, no data, empty, complex or three-dimensional data, or an SVG over 2 MB.
     AssertionError
         The numbers differ from the reference; names figure, column, row and both values.
     """
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise ValueError(f"A figure is named in lower-case words joined by hyphens, got {name!r}.")
+    if not isinstance(fig, Figure):
+        views = [fig] if isinstance(fig, Picture) else list(fig)
+        fig, caption = views[0].fig, caption or " ".join(view.caption for view in views)
+        data = (views[0].data if len(views) == 1 else _joined(views)) if data is None else data
+    if data is None:
+        raise ValueError(f"Figure {name} comes without numbers; pass save the arrays it shows.")
     header, columns = _columns(name, data)
-    header = {"title": _title(fig, name), "rtol": rtol, "atol": atol, **header}
+    told = {"caption": caption} | ({"alt": alt} if alt else {}) if caption else {}
+    header = {"title": _title(fig, name), **told, "rtol": rtol, "atol": atol, **header}
     pictures = {}
-    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+    formats = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    formats |= {"pdf": {"CreationDate": None}} if pdf else {}
+    for kind, metadata in formats.items():
         buffer = io.BytesIO()
-        fig.savefig(buffer, format=kind, metadata=metadata)
+        with matplotlib.rc_context({"pdf.fonttype": 42}):
+            fig.savefig(buffer, format=kind, metadata=metadata)
         pictures[kind] = buffer.getvalue()
     if len(pictures["svg"]) > SVG_LIMIT:
         raise ValueError(
@@ -180,12 +204,27 @@ def save(
             f"draw maps with imshow or pass rasterized=True."
         )
     execution = Execution.here()
-    folder = Path(execution.figures or find_root() / "figures")
+    folder = Path(execution.figures or find_root() / ".momentum" / "figures")
     text = _to_csv(header, columns)
     for kind, content in {**pictures, "csv": text.encode()}.items():
         write_whole(folder / f"{name}.{kind}", content)
+    if not execution.figures:
+        print(f"saved beside the committed figures, in .momentum/figures/{name}.png")
     if execution.figures_reference:
         _compare(name, text, Path(execution.figures_reference) / f"{name}.csv")
+
+
+def _joined(views: Sequence[Picture]) -> dict[str, Any]:
+    """The columns of several views under each other, with the panel each row belongs to."""
+    import pandas as pd
+
+    parts = {
+        view.ax.get_title(loc="left") or view.ax.get_title() or f"panel {number}": _columns("", view.data)[1]
+        for number, view in enumerate(views, start=1)
+    }
+    frames = [pd.DataFrame({key: pd.Series(values) for key, values in part.items()}) for part in parts.values()]
+    table = pd.concat(frames, keys=parts, names=["panel", None]).reset_index(level=0).reset_index(drop=True)
+    return {str(key): table[key].to_numpy() for key in table}
 
 
 def _title(fig: Figure, name: str) -> str:

@@ -71,7 +71,7 @@ def compute_step_map(kappa: float, eta: Array, gamma: Array, tol: float = 1e-6) 
     with np.errstate(divide="ignore"):
         predicted = np.log(tol) / np.log(_rate(1 / kappa, **at))
     problem = (np.geomspace(1 / kappa, 1, 20), 1.0, tol, 20_000)
-    measured, settled = (clock(_BALL, *problem, **at) for clock in (hitting_time, settling_time))
+    measured, settled = (clock(_BALL.at(**at), *problem) for clock in (hitting_time, settling_time))
     predicted = np.where(np.isfinite(predicted), predicted, np.inf)
     return {"eta": eta, "gamma": gamma, "measured": measured, "settled": settled, "predicted": predicted}
 
@@ -98,7 +98,7 @@ def compute_cost(mu: float, eta: Any, gamma: Any) -> tuple[Any, Any]:
     with np.errstate(divide="ignore"):
         by_rate = np.log(best.rate) / np.log(_rate(mu, eta=eta, gamma=gamma))
     # So near to 1 the rate is rounding.
-    return np.where(np.abs(by_rate) < 1e9, by_rate, np.inf), more(eta=eta, gamma=gamma) / more(**best.hyper)
+    return np.where(np.abs(by_rate) < 1e9, by_rate, np.inf), more(eta=eta, gamma=gamma) / more(**best.setting)
 
 
 def compute_margins(mu: float, change: Array) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -116,7 +116,7 @@ def compute_margins(mu: float, change: Array) -> tuple[dict[str, Array], dict[st
     >>> by_rate["friction"].round(2), by_rate["eta"].round(2)
     (array([1.49]), array([3.42]))
     """
-    eta, gamma = tune(_BALL, mu, 1.0).hyper.values()
+    eta, gamma = tune(_BALL, mu, 1.0).setting.values()
     friction = compute_cost(mu, eta, 1 - (1 + change) * (1 - gamma))
     moved = compute_cost(mu, (1 + change) * eta, gamma)
     both = [{"change": change, "friction": f, "eta": e} for f, e in zip(friction, moved, strict=True)]
@@ -132,7 +132,7 @@ def compute_regret(gamma: Any, kappa: Any) -> Any:
     array([12.43,  3.81,  1.2 ])
     """
     gamma, kappa = np.broadcast_arrays(np.asarray(gamma, float), np.asarray(kappa, float))
-    rate = [best_eta(g, 1 / k, 1.0).rate for g, k in zip(gamma.flat, kappa.flat, strict=True)]
+    rate = [best_eta(_BALL.at(gamma=g), 1 / k, 1.0).rate for g, k in zip(gamma.flat, kappa.flat, strict=True)]
     return np.log(lower_rate(kappa)) / np.log(np.reshape(rate, kappa.shape))
 
 
@@ -237,8 +237,8 @@ def compute_race(
     def gamma(t: int) -> Array:
         return np.array([arm(t) if callable(arm) else arm for arm in arms.values()])[:, None]
 
-    given: dict[str, Any] = {"eta": etas / problem.L, "gamma": gamma, "every": 20, "record": ("theta",)}
-    theta = run(_BALL.at(**given), oracle, starts, steps, rng=rng).theta[[0, -3, -2, -1]]
+    ball = _BALL.at(eta=etas / problem.L, gamma=gamma)
+    theta = run(ball, oracle, starts, steps, rng=rng, every=20, record=("theta",)).theta[[0, -3, -2, -1]]
     with np.errstate(all="ignore"):
         distance = np.linalg.norm(theta - problem.minimizer, axis=-1)
         ratio = np.median(distance[1:] / distance[0], axis=0)

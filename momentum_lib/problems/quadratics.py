@@ -155,7 +155,7 @@ class Quadratic(Problem):
     def _range(self) -> tuple[float, float]:
         if self._large:
             lam = _extremes(self._a)
-            lam = _convex(lam, rounding(lam))
+            lam = _convex(lam, 1e-12 * np.abs(lam).max())
         else:
             lam = self.eigenvalues
         return float(lam.min()), float(lam.max())
@@ -167,7 +167,8 @@ class Quadratic(Problem):
         if self._large:
             from scipy.sparse.linalg import cg, spsolve
 
-            solution, lost = cg(self._a, b, rtol=1e-12, maxiter=5000)  # of least norm, too
+            # From zero, conjugate gradients find the minimizer of least norm.
+            solution, lost = cg(self._a, b, rtol=1e-12, maxiter=min(self.dim + 1000, 20_000))
             if lost and hasattr(self._a, "tocsc") and self.mu > 0:
                 solution, lost = spsolve(self._a.tocsc(), b), 0
         else:
@@ -254,7 +255,7 @@ def _extremes(matrix: Any) -> Array:
         low = high - nearest(
             LinearOperator(matrix.shape, lambda x: high * x - matrix @ x, dtype=float), which="LA"
         )
-        return np.array([0.0 if abs(low) < 1e-12 * high else low, high])
+        return np.array([low, high])
     except ArpackNoConvergence:  # ends that are crowded, as those of a long chain
         pass
     try:

@@ -182,8 +182,7 @@ def _settled(cells: _Cells, level: float) -> Array:
     """
     rho = radius_of_quadratic(cells.trace, cells.det)
     root = np.sqrt(np.abs(cells.trace * cells.trace / 4 - cells.det))
-    most = np.minimum(rho / root, 1 / (math.e * rho * -np.log(rho)))
-    most = np.where(rho < 1, np.maximum(most, 1), np.inf)
+    most = np.where(rho < 1, np.minimum(rho / root, 1 / (math.e * rho * -np.log(rho))), np.inf)
     bound = most * (np.abs(cells.now) + np.abs(cells.det * cells.before))
     bound = np.where(rho > 0, bound, np.abs(cells.now))
     return np.asarray(np.linalg.norm(bound, axis=0) <= level * (1 - 1e-9))

@@ -185,8 +185,7 @@ def _limit_solved(a: Array, b: Array, c: Array, d: Array) -> float:
         # Where only rounding is left of p0 the crossing is at 0: the fixed point every rule has there.
         if below and abs(above) > 1e-13 * np.abs(p0).sum():
             lam = float((-above / below).real)
-            if 0 < lam < first and _radius(a, b, c, d, lam) > 1 - 1e-7:
-                first = lam
+            first = lam if 0 < lam < first else first
     return first if _radius(a, b, c, d, first / 2 if first < math.inf else 1.0) < _ONE else 0.0
 
 

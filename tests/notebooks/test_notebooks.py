@@ -314,10 +314,7 @@ def shows(text):
     [
         (source(0, "Roll a ball"), "only title"),
         (source(2, "# Another title"), "only title"),
-        (
-            source(0, "# Roll a ball\n\n**You will** roll. **You need** minutes."),
-            r"\*\*You will be able to\*\*",
-        ),
+        (source(0, "# Roll a ball\n\n**You will** roll. **You need** minutes."), "You will be able to"),
         (lambda content: content["cells"].pop(), "ends with the headings"),
         (lambda content: content["cells"].__delitem__(slice(6, 12)), "12 to 30 code cells, not 9"),
         (lambda content: content["cells"][4].update(execution_count=7), "executed in order"),
@@ -331,25 +328,16 @@ def shows(text):
         (source(5, "x = 1\n" * 16), "16 lines of code; at most 15"),
         (source(4, "rate = 0.918"), "section 'Momentum helps' asserts nothing"),
         (source(17 + 1, "x = 1"), "has an exercise"),
-        (
-            source(5, "from momentum_lib import published\npublished.check('no/such', 1)"),
-            "not in published.toml",
-        ),
-        (
-            source(3, "## Momentum helps\n\nThe rate is 0.93, $1.5\\times10^{-3}$."),
-            "0.93 in 'Momentum helps'",
-        ),
+        (source(5, "from momentum_lib.published import check\ncheck('no/such', 1)"), "not in published.toml"),
+        (source(3, "## Momentum helps\n\nThe rate is 0.93."), "0.93 in 'Momentum helps'"),
         (source(3, "## Momentum helps\n\nThe rate is .91756."), ".91756 in 'Momentum helps'"),
         (source(2, "## Notation used here\n\nabout 0.918"), "0.918 in 'Notation used here'"),
         (source(3, "## Momentum helps\n\nThe cost is 9.3 %."), "9.3 % in 'Momentum helps'"),
         (lambda content: content["cells"][5].update(source="'" + "x" * BYTES + "'"), "stays under 1 MB"),
+        (source(5, "from momentum_lib import save\nsave(fig, 'no-such', data)"), "no-such.png is missing"),
         (
-            source(5, "from momentum_lib import save\nsave(fig, 'no-such-figure', data)"),
-            "no-such-figure.png is missing",
-        ),
-        (
-            source(5, "from momentum_lib.learning import measured\nmeasured('no-such-campaign', trials)"),
-            "results/no-such-campaign.csv is missing; run `momentum reproduce --full 05`",
+            source(5, "from momentum_lib.learning import measured\nmeasured('no-such', [])"),
+            "h.csv is missing",
         ),
     ],
 )

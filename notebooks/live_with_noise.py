@@ -1,0 +1,89 @@
+"""How the figures of notebook 10 look; the mathematics stands in its cells."""
+
+from momentum_lib import THEORY, label_end, rule_style
+
+#: Four values of gamma, told apart in grey too: color, line, marker.
+LOOKS = {
+    0.0: {"color": "#666666", "linestyle": "-", "marker": "s"},
+    0.5: {"color": "#56B4E9", "linestyle": (0, (6, 2)), "marker": "^"},
+    0.9: {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    0.97: {"color": "#D55E00", "linestyle": (0, (6, 2, 1, 2)), "marker": "D"},
+    0.99: {"color": "#D55E00", "linestyle": (0, (6, 2, 1, 2)), "marker": "D"},
+}
+
+
+def line(gamma):
+    """The look of a curve without markers."""
+    return LOOKS[gamma] | {"marker": ""}
+
+
+def draw_floors(data, ax):
+    """Measured over predicted floor against the predicted one, with standard errors."""
+    for name, part in data.groupby("rule"):
+        look = rule_style(name) | {"linestyle": "", "markersize": 5, "markevery": 1}
+        ratio, error = part["measured"] / part["predicted"], part["error"] / part["predicted"]
+        ax.errorbar(part["predicted"], ratio, error, **look, elinewidth=1, label=name.replace("_", " "))
+    ax.axhline(1, **THEORY)
+    ax.set(xscale="log", xlabel="predicted variance of theta (log scale)", ylabel="measured / predicted")
+    ax.legend(loc="lower right")
+
+
+def draw_ratios(gammas, exact, dots, ax):
+    """Variance over that without momentum, one curve a question; dots with bars of one standard error."""
+    looks = (("#0072B2", "o"), ("#666666", "s"), ("#D55E00", "^"))
+    for (name, ratio), (color, marker) in zip(exact.items(), looks, strict=True):
+        ax.semilogy(gammas, ratio, **THEORY)
+        g, measured, error = dots[name]
+        made = ax.errorbar(g, measured, error, color=color, marker=marker, linestyle="", capsize=3)
+        label_end(ax, made.lines[0], name)
+    ax.set(xlabel="gamma", ylabel="variance of theta over that\nat gamma = 0 (log scale)")
+    ax.set_yticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
+    ax.minorticks_off()
+
+
+def draw_thresholds(h, growth, ax):
+    """Three factors a step; above 1 the thing named grows."""
+    ax.semilogx(h, growth["mean"], **THEORY)
+    ax.semilogx(h, growth["mean square"], **THEORY | {"linestyle": "-"})
+    ax.semilogx(h, growth["typical run"], "o", color="#0072B2")
+    ax.axhline(1, color="0.6", linewidth=0.8)
+    ax.annotate("root mean square", (0.1, 1.05), (0.02, 1.12), arrowprops={"arrowstyle": "-", "color": "0.5"})
+    ax.annotate("typical run, measured", (0.15, 1.058), (0.25, 1.03), color="#0072B2")
+    ax.annotate("mean", (1.0, 0.955), va="bottom")
+    ax.set(xlabel="h = eta lam (log scale)", ylabel="factor a step", ylim=(0.93, 1.25))
+
+
+def draw_times(times, axes):
+    """Best mean-square time against kappa, one panel a fourth moment c."""
+    for ax, (c, part) in zip(axes, times.groupby("c"), strict=True):
+        for name, curve in part.groupby("rule"):
+            look = rule_style(name) | {"markevery": 1}
+            ax.loglog(curve["kappa"], curve["time"], **look, label=name.replace("_", " "))
+        ax.set(xlabel="kappa (log scale)", title=f"c = {c}")
+    axes[-1].legend(loc="upper left")
+    axes[0].set_ylabel("steps, 1/(1 - rho) (log scale)")
+
+
+def draw_batches(batches, best, axes):
+    """Best time, and the letters it takes, against the batch size."""
+    for name, rows in best.items():
+        look = rule_style(name) | {"markevery": 1}
+        axes[0].loglog(batches, rows["time"], **look, label=name.replace("_", " "))
+    letters = {"eta/(1 - gamma)": "#0072B2", "eta": "#009E73", "1 - gamma": "#CC79A7"}
+    for (name, color), marker in zip(letters.items(), "osD", strict=True):
+        axes[1].loglog(batches, best["heavy_ball"][name], color=color, marker=marker, label=name)
+    for ax, text in zip(axes, ("steps, 1/(1 - rho)", "heavy ball's best letters"), strict=True):
+        ax.set(xlabel="batch size B (log scale)", ylabel=f"{text} (log scale)")
+        ax.legend(loc="center right")
+
+
+def draw_gaps(etas, gammas, gaps, axes):
+    """Median gap against eta/(1 - gamma), one panel a batch size and one curve a gamma."""
+    for ax, (batch, gap) in zip(axes, gaps.items(), strict=True):
+        for j, gamma in enumerate(gammas):
+            shown = gap[:, j].copy()
+            shown[shown >= 1] = float("nan")
+            ax.loglog(etas / (1 - gamma), shown, **LOOKS[gamma], markersize=4, label=f"{gamma:g}")
+        ax.set(xlabel="eta / (1 - gamma) (log scale)", title=f"batch {batch}")
+    axes[0].set_ylabel("f - min f after 200 steps (log scale)")
+    axes[0].legend(title="gamma", loc="lower left")
