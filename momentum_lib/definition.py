@@ -282,8 +282,7 @@ class Rule:
         """The momentum: the letter that decides how fast the rule forgets, computed; several for some."""
         if self is not self.base:
             return self.base.momentum_letters
-        found = momentum_letters(self.step, self.at_rest, self._generic)
-        return tuple(name for name in found if name not in self.step_letters)
+        return momentum_letters(self.step, self.at_rest, self._generic)
 
     @property
     def _generic(self) -> dict[str, Any]:

@@ -215,7 +215,8 @@ def system(rule: Rule) -> tuple[sympy.Matrix, ...]:
     """A, B, C and D of an exact rule; see `probe`."""
     if not rule.setting:  # a letter that does nothing makes the probe exact
         body = rule.step
-        rule = Rule(lambda *state, idle: body(*state), slots=rule.slots, hyper=("idle",), name=rule.name)
+        hyper = ("idle", *rule.hyper)
+        rule = Rule(lambda *s, idle, **t: body(*s, **t), slots=rule.slots, hyper=hyper, name=rule.name)
         rule = rule.at(idle=sympy.Symbol("idle"))
     if rule.counts or rule.schedules or "t" in rule.setting:
         parts = list(probe(rule))
@@ -379,23 +380,11 @@ def _mapped(a: Rule, rule_b: Rule, mapping: dict[str, Any]) -> Rule:
 
 def _echoes(rule: Rule, t: Any, count: int) -> dict[str, list[Any]]:
     """Queries and thetas of step t and `count` more: after a gradient of 1 at step t, and from rest."""
-    clock = Clock(_unfrozen(rule))
     echoes: dict[str, list[Any]] = {"queries": [], "iterate": []}
 
     def follow(state: tuple[Any, ...], pulse: int | None) -> int:
         for k in range(count + 1):
-            asked: list[Any] = []
-
-            def grad(x: Any, pulse: Any = pulse if k == 0 else None, asked: list[Any] = asked) -> Any:
-                asked.append(_rational(x))
-                return sympy.Integer(len(asked) - 1 == pulse)
-
-            try:
-                state = tuple(map(_rational, clock.advance(state, grad, t + sympy.Integer(k))))
-            except TypeError as error:
-                raise RuleError(
-                    f"{rule.name} takes no symbol for t ({error}); compare it at a step, .at(t=...)."
-                ) from None
+            state, asked = _advance(_unfrozen(rule), state, t + sympy.Integer(k), None if k else pulse)
             echoes["queries"] += asked
             echoes["iterate"].append(state[0])
         return len(asked)
@@ -403,6 +392,30 @@ def _echoes(rule: Rule, t: Any, count: int) -> dict[str, list[Any]]:
     for pulse in range(follow(rule.init(sympy.Integer(t != T)), None)):
         follow((sympy.Integer(0),) * len(rule.slots), pulse)
     return echoes
+
+
+def _advance(
+    rule: Rule, state: tuple[Any, ...], t: Any, pulse: int | None
+) -> tuple[tuple[Any, ...], list[Any]]:
+    """Step t, exactly, the gradient being 1 at read number `pulse` and 0 at others: new state and queries."""
+    asked: list[Any] = []
+
+    def grad(x: Any) -> Any:
+        asked.append(x)
+        return sympy.Integer(len(asked) - 1 == pulse)
+
+    clock = Clock(rule)
+    letters = clock.letters(t)
+    if rule.counts and t.is_Integer:  # as a symbol first, so that 0.9**t is rational before it is a number
+        letters["t"] = T
+    try:
+        made = rule.apply(clock.body(t), state, grad, letters)
+    except TypeError as error:
+        raise RuleError(
+            f"{rule.name} takes no symbol for t ({error}); compare it at a step, .at(t=...)."
+        ) from None
+    settled = [_rational(x).subs(T, t) if t.is_Integer else _rational(x) for x in (*made, *asked)]
+    return tuple(settled[: len(made)]), settled[len(made) :]
 
 
 def _unfrozen(rule: Rule) -> Rule:

@@ -5,6 +5,28 @@ from matplotlib.colors import BoundaryNorm
 
 from momentum_lib import THEORY, rule_style
 
+#: What to see in each figure, and what it does not show.
+CAPTIONS = {
+    "both-ways-out": (
+        "Share of starts that change wells, by gamma: heavy ball leaves the bad and the good one. "
+        "Gradient descent, at the same effective rate, ends where it diverges."
+    ),
+    "who-is-still-inside": (
+        "Walkers still in the bad well at equal temperature: strong momentum is later, less so at "
+        "the smaller effective rate. One well, one temperature."
+    ),
+    "success-against-eta": (
+        "Share of runs that end near the best minimizer against eta: a broad range in the ravine, "
+        "a spike among the wells. 60 starts, 800 steps, no noise."
+    ),
+    "basin-of-a-cycle": "Dark, starts that end on Lessard's cycle (stars); light ones converge.",
+    "cycle-regions": "Where a function of condition 100 makes heavy ball cycle; star: Polyak.",
+    "worst-over-the-class": (
+        "Worst squared distance at Polyak's tuning, over all functions and over quadratics, "
+        "beside triple momentum. Six steps prove no divergence."
+    ),
+}
+
 GRAYS = ("0.65", "0.45", "0.25", "0.0")
 
 

@@ -2,6 +2,42 @@
 
 from momentum_lib import THEORY, label_end, rule_style
 
+#: What to see in each figure, and what it does not show.
+CAPTIONS = {
+    "predicted-floors": (
+        "Measured over predicted noise floors of forty settings, with one standard error: the "
+        "line is where they agree. One curvature, Gaussian noise."
+    ),
+    "momentum-as-a-filter": (
+        "Gain of heavy ball's velocity against frequency: slow gradients are amplified, fast ones "
+        "damped. Theta is not fed back here."
+    ),
+    "three-answers": (
+        "Variance of theta over that without momentum, for three things held equal, from eta lam "
+        "= 0.05: rises, stays, falls by half. One curvature; dots are simulated."
+    ),
+    "three-thresholds": (
+        "Factor a step of the mean, the root mean square and a typical run of heavy ball, gamma = "
+        "0.9, one batch in five seeing the direction; above 1 each diverges."
+    ),
+    "batch-plateaus": (
+        "The mean-square limit of eta S against the batch size climbs from 2(1 - gamma) to 2(1 + "
+        "gamma), the bars; later for more momentum. One eigen-direction."
+    ),
+    "kidambi-times": (
+        "Best mean-square time against kappa on Kidambi's example: heavy ball's line is parallel "
+        "to SGD's. Best found with the spectrum known, no theorem."
+    ),
+    "batch-gamma-eta": (
+        "Best mean-square time of SGD and heavy ball against the batch size, and the letters "
+        "heavy ball takes for it: Kidambi's example, c = 1, kappa 4096, in steps."
+    ),
+    "minibatch-logistic": (
+        "Median gap of heavy ball against the effective rate for three batch sizes; gaps above 1 "
+        "are left out. One data set, 200 steps, six seeds."
+    ),
+}
+
 #: Four values of gamma, told apart in grey too: color, line, marker.
 LOOKS = {
     0.0: {"color": "#666666", "linestyle": "-", "marker": "s"},

@@ -23,9 +23,12 @@ def draw_differences(differences, ax):
 
 
 CAPTION = {
-    "frameworks-to-the-last-bit": "How far the iterates of each framework lie from those of its rule, one mark a step: at the "
-    "rounding of float64, and for Keras on TensorFlow of float32. It shows agreement, not "
-    "accuracy.",
-    "keras-coasts-after-a-drop": "Step lengths on a constant slope when eta falls to a tenth: PyTorch obeys at once, Keras "
-    "fades by gamma a step (dashed: formula). It does not show which of the two trains better.",
+    "frameworks-to-the-last-bit": (
+        "How far the iterates of each framework lie from those of its rule, one mark a step: at the "
+        "rounding of float64, and for Keras on TensorFlow of float32. It shows agreement, not accuracy."
+    ),
+    "keras-coasts-after-a-drop": (
+        "Step lengths on a constant slope when eta falls to a tenth: PyTorch obeys at once, Keras fades "
+        "by gamma a step (dashed: formula). It does not show which of the two trains better."
+    ),
 }

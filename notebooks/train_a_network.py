@@ -137,22 +137,34 @@ def draw_edges(t, along, edges, ax):
 
 
 CAPTION = {
-    "digits-and-curves": "Fourteen digits of 8 x 8 pixels and fourteen curves of 14 x 14; what the networks must "
-    "restore, not what they do.",
-    "scale-of-the-first-weights": "Left: norm of each layer's gradient at the start, labeled by the scale of the first weights. "
-    "Right: error after training, ours and the paper's, each over its own at scale 1/4. Curves, "
-    "Nesterov at 0.99 only.",
-    "momentum-and-error": "Training error against the largest momentum, mean and extremes of three seeds, after 8,000 "
-    "updates on digits and curves; it does not show how the order changes with the length.",
-    "which-learning-rate": "Mean error on digits against the learning rate, the best of each method ringed: SGD wants a "
-    "rate far above the paper's set. After 8,000 updates, three seeds.",
-    "restored-digits": "Fourteen digits, and what SGD at 0.2 and Nesterov at 0.99 make of them after 8,000 updates; "
-    "training images only.",
-    "gradual-or-constant": "Every seed under constant gamma (squares) and under schedules (triangles), bar at the mean. "
-    "Pace and depth differ between the two networks.",
-    "batch-and-best-eta": "Best learning rate and the loss it reaches in 400 updates, against 1 - gamma, for four batch "
-    "sizes: a line that falls one decade a decade is eta proportional to 1 - gamma. Rates are "
-    "powers of two.",
-    "edge-of-stability": "Sharpness of one network under five rules at one learning rate: each settles at its own "
-    "stability limit (dashed). Full batch, one start; it does not say that the edge is good.",
+    "scale-of-the-first-weights": (
+        "Left: norm of each layer's gradient at the start, labeled by the scale of the first weights. "
+        "Right: error after training, ours and the paper's, each over its own at scale 1/4. Curves, "
+        "Nesterov at 0.99 only."
+    ),
+    "momentum-and-error": (
+        "Training error against the largest momentum, mean and extremes of three seeds, after 8,000 "
+        "updates on digits and curves; it does not show how the order changes with the length."
+    ),
+    "which-learning-rate": (
+        "Mean error on digits against the learning rate, the best of each method ringed: SGD wants a "
+        "rate far above the paper's set. After 8,000 updates, three seeds."
+    ),
+    "restored-digits": (
+        "Fourteen digits, and what SGD at 0.2 and Nesterov at 0.99 make of them after 8,000 updates; "
+        "training images only."
+    ),
+    "gradual-or-constant": (
+        "Every seed under constant gamma (squares) and under schedules (triangles), bar at the mean. "
+        "Pace and depth differ between the two networks."
+    ),
+    "batch-and-best-eta": (
+        "Best learning rate and the loss it reaches in 400 updates, against 1 - gamma, for four batch "
+        "sizes: a line that falls one decade a decade is eta proportional to 1 - gamma. Rates are "
+        "powers of two."
+    ),
+    "edge-of-stability": (
+        "Sharpness of one network under five rules at one learning rate: each settles at its own "
+        "stability limit (dashed). Full batch, one start; it does not say that the edge is good."
+    ),
 }

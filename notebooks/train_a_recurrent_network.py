@@ -7,26 +7,11 @@ from momentum_lib import THEORY, label_end, rule_style
 
 RULES = {"N": "nesterov", "M": "heavy_ball", "0": "gradient_descent"}
 WORDS = {"N": "Nesterov", "M": "heavy ball", "0": "momentum 0"}
-LIGHT = {"0": 1.0, "0.9": 0.45, "0.98": 0.7, "0.995": 1.0}  # more momentum, more ink
-GREYS = ("0.1", "0.45", "0.65")
 
 
 def look(name):
     """The look of a momentum named as in the paper: 0, 0.9N (Nesterov), 0.98M (heavy ball)."""
     return rule_style(RULES[name[-1]]) | {"markevery": 1}
-
-
-def draw_sequence(inputs, ax):
-    """One sequence of the addition problem, (length, 2): its numbers, the marked ones filled."""
-    steps, marked = np.arange(1, len(inputs) + 1), inputs[:, 1] == 1
-    ax.vlines(steps, 0, inputs[:, 0], color="#999999", linewidth=1)
-    ax.plot(steps[~marked], inputs[~marked, 0], "o", color="#999999", fillstyle="none")
-    ax.plot(steps[marked], inputs[marked, 0], "o", color=rule_style("heavy_ball")["color"], markersize=10)
-    for t in steps[marked]:
-        at = (t, inputs[t - 1, 0])
-        ax.annotate(f"{at[1]:.2f}", at, (9, 0), textcoords="offset points", va="center")
-    ax.axhline(0, color="#666666", linewidth=0.8)
-    ax.set(xlabel="step of the sequence", ylabel="number", ylim=(-1.15, 1.15))
 
 
 def draw_along(curves, ax, first=0):
@@ -69,17 +54,6 @@ def draw_errors(frame, axes, worst, least):
         ax.annotate("guess", (0.02, 0.95 * worst), xycoords=("axes fraction", "data"), fontsize=9, va="top")
 
 
-def draw_rates(frame, ax, worst):
-    """Mean error over eta / (1 - gamma), a line each momentum; with a diverged seed there is no mean."""
-    for name, cell in frame.groupby("momentum", sort=False):
-        mean = cell.groupby("eta")["error"].mean().replace(np.inf, np.nan)
-        gamma = name.rstrip("NM")
-        style = look(name) | {"alpha": LIGHT[gamma], "markersize": 4 + 3 * LIGHT[gamma]}
-        ax.semilogx(np.asarray(mean.index, float) / (1 - float(gamma)), mean, **style, label=name)
-    ax.axhline(worst, **THEORY)
-    ax.set_xlabel("eta / (1 - gamma) (log scale)")
-
-
 def draw_successes(found, ax):
     """A field for each momentum and eta: how many trainings succeeded; hatched where some diverged."""
     rows, etas = list(dict.fromkeys(found["momentum"])), sorted(set(found["eta"]))
@@ -116,24 +90,31 @@ def draw_scales(frame, least, ax):
 
 
 CAPTION = {
-    "one-sequence-of-addition": "One sequence of the addition problem: thirty numbers, the two filled ones are to be added; "
-    "both lie in the first half.",
-    "gradient-of-the-past": "Before training, at three spectral radii. Left: the state after one pulse (dashed: r to the "
-    "power s). Right: the gradient of the loss with respect to the input of each step. Sizes "
-    "only, no directions.",
-    "addition-errors": "Addition over 30 steps: share of sums wrong after 3000 updates over the learning rate; small "
-    "marks are seeds, lines their means, crosses diverged trainings. Longer trainings are not "
-    "shown.",
-    "memorization-errors": "Memorization over a wait of ten steps: symbols of ten wrong after 3000 updates over the "
-    "learning rate; marks at the bottom edge stand for none. At a longer wait the picture may "
-    "differ.",
-    "a-slice-of-the-table": "Three trainings of addition from one seed: momentum 0 after sixty updates at 0.9, no "
-    "momentum at all, and Nesterov at 0.995. Circles are the committed results; other seeds are "
-    "not shown.",
-    "where-it-works": "How many of four seeds succeed at each momentum and learning rate after 3000 updates; "
-    "hatched where trainings diverged, more lines for more of them.",
-    "effective-learning-rate": "Mean errors over eta/(1 - gamma): one form on each problem continues the line of momentum 0, "
-    "the other does so less well. Where a seed diverged there is no mean.",
-    "scale-and-momentum": "Share of sums wrong over the spectral radius of the first weights, at three momenta and the "
-    "best of four learning rates, after 3000 updates; seeds beside their mean.",
+    "gradient-of-the-past": (
+        "Before training, at three spectral radii. Left: the state after one pulse (dashed: r to the "
+        "power s). Right: the gradient of the loss with respect to the input of each step. Sizes only, "
+        "no directions."
+    ),
+    "addition-errors": (
+        "Addition over 30 steps: share of sums wrong after 3000 updates over the learning rate; small "
+        "marks are seeds, lines their means, crosses diverged trainings. Longer trainings are not "
+        "shown."
+    ),
+    "memorization-errors": (
+        "Memorization over a wait of ten steps: symbols of ten wrong after 3000 updates over the "
+        "learning rate; marks at the bottom edge stand for none. At a longer wait the picture may "
+        "differ."
+    ),
+    "a-slice-of-the-table": (
+        "Three trainings of addition from one seed: momentum 0 after sixty updates at 0.9, no momentum "
+        "at all, and Nesterov at 0.995. Circles are the committed results; other seeds are not shown."
+    ),
+    "where-it-works": (
+        "How many of four seeds succeed at each momentum and learning rate after 3000 updates; hatched "
+        "where trainings diverged, more lines for more of them."
+    ),
+    "scale-and-momentum": (
+        "Share of sums wrong over the spectral radius of the first weights, at three momenta and the "
+        "best of four learning rates, after 3000 updates; seeds beside their mean."
+    ),
 }

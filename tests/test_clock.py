@@ -212,6 +212,12 @@ def test_step_size_and_momentum_are_computed(rule):
     assert rule.momentum_letters == rule.at(t=3).momentum_letters == tuple(momenta.split())
 
 
+def test_what_is_read_and_what_is_reported_both_scale_with_the_step():
+    extra = Rule(lambda theta, grad, *, eta, h: theta - eta * grad(theta - h * grad(theta)))
+    apart = Rule(lambda theta, x, grad, *, eta, h: (x - h * grad(x), x - eta * grad(x)))
+    assert extra.step_letters == apart.step_letters == ("eta", "h")
+
+
 def test_a_letter_may_be_called_anything():
     """The names that functions of the library give their own arguments."""
 

@@ -79,6 +79,7 @@ def test_at_rest_tells_points_from_velocities():
     assert r.polyak_two_step.at_rest == (True, True)
     shrinking = Rule(lambda theta, v, grad, *, eta, decay: ((1 - decay / 100) * theta - v, eta * grad(theta)))
     assert shrinking.at_rest == (True, False), "a rule that shrinks theta rests where it moves least"
+    assert begins.at_rest == (True, False), "of two that do, the velocity"
     assert heavy_ball.init(sympy.Symbol("theta")) == (sympy.Symbol("theta"), 0)
     assert heavy_ball.init(Fraction(1, 3)) == (Fraction(1, 3), Fraction(0))
     for one in RULES.values():
@@ -369,3 +370,5 @@ def test_a_call_with_the_wrong_arguments_or_slots_is_refused():
         wrong = Rule(lambda *args, eta, back=returned: back, slots="bv", hyper=["eta"], name="wrong")
         with pytest.raises(RuleError, match=r"wrong returned [013] values for its 2 slots \('b', 'v'\)"):
             wrong(1.0, 0.0, abs, eta=0.1)
+    with pytest.raises(RuleError, match=r"returned 0 values for its 1 slots"):
+        Rule(lambda theta, grad: None)(1.0, abs)

@@ -1,22 +1,58 @@
-"""Checks of notebook 05."""
+"""The checks of notebook 05 take what the solutions print, and name the confusions."""
 
-from momentum_lib import exercises
+import pytest
 
-
-def test_same_floor() -> None:
-    assert exercises.check_same_floor(0.01019)
-    assert "times the wanted one" in exercises.check_same_floor(0.1).text
-    assert not exercises.check_same_floor("small")  # type: ignore[arg-type]
+from momentum_lib import exercises, minimax, stability_limit
 
 
-def test_one_gamma() -> None:
-    assert "take less" in exercises.check_one_gamma(0.95).text
-    assert "take more" in exercises.check_one_gamma(0.7).text
-    assert not exercises.check_one_gamma(1.0)
+def margin(rule, mu, L):
+    best = minimax(rule, mu, L).setting
+    return stability_limit(rule.at(gamma=best["gamma"])) / L / best["eta"] - 1
 
 
-def test_widest_step() -> None:
-    assert exercises.check_widest_step(0.5)
-    assert "rises" in exercises.check_widest_step(0.2).text
-    assert "falls" in exercises.check_widest_step(0.9).text
-    assert not exercises.check_widest_step(None)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "check, right",
+    [
+        (exercises.check_same_floor, 0.010244),
+        (exercises.check_same_floor, 0.0102),
+        (exercises.check_one_gamma, 0.8448),
+        (exercises.check_one_gamma, 0.845),
+        (exercises.check_one_gamma, 0.84),
+        (exercises.check_margin, margin),
+        (exercises.check_margin, lambda *given: round(float(margin(*given)), 4)),
+    ],
+)
+def test_right_answer(check, right):
+    assert check(right)
+
+
+@pytest.mark.parametrize(
+    "check, wrong, hint",
+    [
+        (exercises.check_same_floor, 0.1, "times the wanted one"),
+        (exercises.check_same_floor, 0.01, "2.4 %"),
+        (exercises.check_same_floor, 0.001, "counted twice"),
+        (exercises.check_same_floor, 0.0105, "times the wanted one"),
+        (exercises.check_same_floor, 5.0, "unstable"),
+        (exercises.check_one_gamma, 0.95, "take less"),
+        (exercises.check_one_gamma, 0.7, "take more"),
+        (exercises.check_one_gamma, 0.83, "take more"),
+        (exercises.check_one_gamma, 0.86, "take less"),
+        (exercises.check_one_gamma, 1.0, "[0, 1)"),
+        (exercises.check_margin, lambda rule, mu, L: mu / L, "heavy ball's margin at every rule"),
+        (exercises.check_margin, lambda rule, mu, L: (mu / L) ** 0.5 / 2, "in 1 - gamma"),
+        (exercises.check_margin, lambda *given: 1 + margin(*given), "the ratio"),
+        (exercises.check_margin, lambda rule, mu, L: (1 + margin(rule, mu, L)) * L - 1, "divide it by L"),
+        (exercises.check_margin, lambda *given: 1.1 * margin(*given), "diverges beyond"),
+        (exercises.check_margin, 0.0434, "a function"),
+    ],
+)
+def test_wrong_answer_gets_its_hint(check, wrong, hint):
+    verdict = check(wrong)
+    assert not verdict and hint in verdict.text
+
+
+@pytest.mark.parametrize("junk", [None, "x", float("nan"), [], {}, True, -1, 0, 1e300, lambda: 1])
+@pytest.mark.parametrize("name", ["check_same_floor", "check_one_gamma", "check_margin"])
+def test_junk_never_raises(name, junk):
+    assert not getattr(exercises, name)(junk)

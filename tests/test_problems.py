@@ -374,7 +374,7 @@ class TestLarge:
         steep = scipy.sparse.diags_array(np.geomspace(1e-9, 1, 3000))  # too steep for conjugate gradients
         for matrix in (steep, grid_laplacian(3000), grid_laplacian(60, 50)):
             f = Quadratic(matrix=matrix, linear=tilt)
-            assert np.abs(f.grad(f.minimizer)).max() < 1e-9
+            assert np.abs(f.grad(f.minimizer)).max() < 1e-7
         assert f.minimizer.mean() == pytest.approx(0, abs=1e-10)  # the least of many
         with pytest.raises(ValueError, match="no minimizer"):
             _ = Quadratic(matrix=grid_laplacian(60, 50), linear=tilt + 1).minimizer

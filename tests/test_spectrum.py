@@ -270,6 +270,13 @@ def test_curvature_is_counted_in_one_step_size_or_not_at_all(rule):
             call(rule)
 
 
+def test_stability_limit_refuses_symbols():
+    import sympy
+
+    with pytest.raises(m.RuleError, match="gamma is g"):
+        stability_limit(m.heavy_ball.at(gamma=sympy.Symbol("g")))
+
+
 @every_rule
 def test_stability_limit_separates_stable_from_unstable(rule):
     limit = float(stability_limit(rule))
@@ -611,10 +618,13 @@ def test_a_count_that_would_take_hours_is_refused(monkeypatch):
         ({"tol": math.nan}, "tol is nan"),
         ({"cap": -1}, "cap is -1"),
         ({"cap": 2.0}, "cap is 2.0"),
+        ({"tol": "small"}, "tol is 'small'"),
+        ({"tol": [0.1, 0.2]}, "give one number"),
         ({"theta0": math.nan}, "theta0 is nan"),
-        ({"theta0": [1.0, 2.0, 3.0]}, "give 2 finite numbers"),
-        ({"eigenvalues": [[1.0]]}, "eigenvalues are"),
-        ({"eigenvalues": [1.0, math.inf]}, "eigenvalues are"),
+        ({"theta0": 1j}, "theta0 is 1j; give finite real"),
+        ({"theta0": [1.0, 2.0, 3.0]}, "give 2 numbers"),
+        ({"eigenvalues": [[1.0]]}, "eigenvalues have shape"),
+        ({"eigenvalues": [1.0, math.inf]}, "eigenvalues is .*; give finite real"),
         ({"rule": BALL.at(eta=[0.1, 0.2], gamma=[0.1, 0.2, 0.3])}, "broadcast"),
         ({"rule": m.heavy_ball.at(eta=0.1)}, "gamma open"),
         ({"rule": BALL.at(t=3)}, "frozen"),

@@ -8,7 +8,7 @@ from .look_ahead_with_nesterov import check_critical_nesterov, check_recover_the
 from .match_the_frameworks import check_corrected_momentum, check_handover, check_translation
 from .read_the_eigenvalues import check_guarantee, check_nesterov_bound, check_period
 from .start_here import check_half_ahead, check_hand_tuned
-from .study_gamma_sensitivity import check_one_gamma, check_same_floor, check_widest_step
+from .study_gamma_sensitivity import check_margin, check_one_gamma, check_same_floor
 from .verdict import Verdict, checked
 from .mind_the_details import check_follow, check_safe_eta, check_same_decay
 from .train_a_network import check_edge, check_first_try, check_pace

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from momentum_lib.definition import RULES
 from momentum_lib.exercises.verdict import checked
-from momentum_lib.oscillation import count_rises, count_sign_changes, critical_gamma, overshoot
+from momentum_lib.oscillation import count_rises, count_sign_changes, critical_gamma, damping
 from momentum_lib.problems import Quadratic
+from momentum_lib.rules import heavy_ball
 from momentum_lib.runner import run
 
 __all__ = ["check_disagreement", "check_energy_limit", "check_overshoot"]
@@ -30,12 +30,11 @@ def check_overshoot(gamma: float, *, lam: float = 0.01) -> str | None:
         return hint
     if not 0 <= gamma < 1:
         return "a momentum lies in [0, 1)."
-    rule = RULES["heavy_ball"]
-    past = float(overshoot(rule.at(eta=1.0, gamma=gamma), lam))
+    past = float(damping(heavy_ball.at(gamma=gamma), lam).overshoot)
     if 0.04 <= past <= 0.06:
         return None
     if past == 0:
-        edge = float(critical_gamma(rule, lam))
+        edge = float(critical_gamma(heavy_ball, lam))
         return f"this run never passes the minimizer; swings begin above gamma = {edge:.3g}."
     return f"this run swings past by {100 * past:.3g} percent of its start."
 
@@ -52,8 +51,8 @@ def check_disagreement(eta: float, gamma: float) -> str | None:
         return "take a positive eta and a gamma between 0 and 1."
     if eta >= 2:
         return "gradient descent diverges at this eta, so there is nothing to compare with."
-    ravine, rule = Quadratic([0.01, 1.0]), RULES["heavy_ball"]
-    theta = run(rule.at(eta=eta, gamma=np.array([0.0, gamma])), ravine.grad, np.ones(2), 50).theta
+    ravine, balls = Quadratic([0.01, 1.0]), heavy_ball.at(eta=eta, gamma=[0.0, gamma])
+    theta = run(balls, ravine.grad, np.ones(2), 50).theta
     before, flips = count_sign_changes(theta).sum(axis=-1)
     falls, rises = count_rises(ravine.value(theta))
     if flips < before and rises > falls:

@@ -27,6 +27,8 @@ def check_guess(share: float, *, answer: float = 0.25, off: float = 0.04) -> str
         return None
     if abs(share + exact - 1) < 2e-3:
         return "that is the share answered rightly."
+    if abs(share - (1 - 2 * off) ** 2) < 2e-3:
+        return "that is the sum of two numbers from [-1, 1]; here it is the product of two from [0, 1]."
     if abs(share - (1 - 2 * off)) < 2e-3:
         return "the product of two uniform numbers is not uniform: small products are common."
     return f"{'too many' if share > exact else 'too few'}; P(xy < p) is the area below the curve y = p / x."
@@ -35,6 +37,8 @@ def check_guess(share: float, *, answer: float = 0.25, off: float = 0.04) -> str
 @checked("equal learning rates are not equal for the two forms.")
 def check_largest_rate(largest: Callable[..., float]) -> str | None:
     """Whether `largest(form, gamma, lam)` is the stability limit of eta, form "nesterov" or "heavy_ball"."""
+    if float(largest("nesterov", 0.9, 1.0)) > float(largest("heavy_ball", 0.9, 1.0)):
+        return "the other way round: a look-ahead adds curvature, so Nesterov bears less than heavy ball."
     for form in ("heavy_ball", "nesterov"):
         for gamma, lam in ((0.0, 8.0), (0.9, 50.0), (0.995, 3.0)):
             exact = float(stability_limit(RULES[form].at(gamma=gamma))) / lam

@@ -1,7 +1,8 @@
 """Functions to descend, with everything a claim about them needs.
 
-A problem has ``value(theta)``, ``grad(theta)``, ``minimizer``, ``minimum``, ``gap(theta)``, and the
-range ``mu``, ``L`` its curvature keeps everywhere (``-inf``, ``inf`` where it keeps none). The last axis
+A problem has ``value(theta)``, ``grad(theta)``, ``minimizer``, ``minimizers`` (local ones too),
+``minimum``, ``gap(theta)``, and the range ``mu``, ``L`` its curvature keeps everywhere (``-inf``, ``inf``
+where it keeps none). `Problem.from_function` makes one of a plain function. The last axis
 of `theta` is the coordinate and leading axes are a batch; the one-dimensional functions (`LessardCycle`,
 `DoubleWell`, `Plateau`, `MultiWell`) have no coordinate axis: every entry is a point of its own. The
 dtype of `theta` is kept.

@@ -46,7 +46,42 @@ class Problem(ABC):
         name: str | None = None,
         at: npt.ArrayLike | None = None,
     ) -> Function:
-        """Make a problem of a plain function; see `functions.Function`.
+        """Make a problem of a plain function of `dim` real coordinates.
+
+        Computed in double precision. Where no gradient is given it is JAX's if `f` traces (then once a shape:
+        what `f` reads from outside is what it was then), and central differences if not, which take 2 dim
+        values a gradient and are right to about 1e-10 of the value.
+
+        Parameters
+        ----------
+        f : callable
+            One point, (dim,), to a number. It is tried on a few points at once, (n, dim) and then (dim, n)
+            as SciPy's `rosen`, and called point by point where it takes neither.
+        dim : int
+            Number of coordinates.
+        grad : callable, optional
+            One point, (dim,), to its gradient; tried as `f` is.
+        minimizers : (m, dim) or (dim,) array_like, optional
+            All that are known, local ones too.
+        mu, L : float, optional
+            The range that the eigenvalues of every Hessian keep; -inf and inf unless given.
+        name : str, optional
+            How the problem prints; the name of `f` unless given.
+        at : (dim,) array_like, optional
+            A point of the domain, where `f` is tried: the first minimizer, or one in the unit cube, unless
+            given.
+
+        Returns
+        -------
+        Problem
+            ``.gradient_by`` says where its gradient comes from: ``"hand"``, ``"JAX"`` or ``"differences"``.
+            Where no minimizer is known, `minimizer`, `minimum` and `gap` are refused and all else works.
+
+        Raises
+        ------
+        ValueError
+            `f` or `grad` is no function, fails or is not finite at the first point, or returns a value with
+            its gradient or another shape; minimizers of another shape; mu above L.
 
         Examples
         --------

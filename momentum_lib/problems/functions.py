@@ -21,40 +21,10 @@ __all__ = ["Function"]
 class Function(Problem):
     """A plain function of `dim` real coordinates; made by `Problem.from_function`.
 
-    Computed in double precision. Where no gradient is given it is JAX's if `f` traces (then once a shape:
-    what `f` reads from outside is what it was then), and central differences if not, which take 2 dim
-    values a gradient and are right to about 1e-10 of the value.
-
-    Parameters
-    ----------
-    f : callable
-        One point, (dim,), to a number. It is tried on a few points at once, (n, dim) and then (dim, n), as
-        scipy's `rosen`, and called point by point where it does not take them.
-    dim : int
-        Number of coordinates.
-    grad : callable, optional
-        One point, (dim,), to its gradient; tried as `f` is.
-    minimizers : (m, dim) or (dim,) array_like, optional
-        All that are known, local ones too.
-    mu, L : float, optional
-        The range that the eigenvalues of every Hessian keep; -inf and inf unless given.
-    name : str, optional
-        How the problem prints; the name of `f` unless given.
-    at : (dim,) array_like, optional
-        A point of the domain, where `f` is tried; the first minimizer, or one in the unit cube, unless given.
-
     Attributes
     ----------
     gradient_by : str
         Where the gradient comes from: ``"hand"``, ``"JAX"`` or ``"differences"``.
-    minimizers : (m, dim) array
-        None may be known: then `minimizer`, `minimum` and `gap` are refused.
-
-    Raises
-    ------
-    ValueError
-        `f` or `grad` is no function, fails or is not finite at the first point, or returns a value with its
-        gradient or another shape; minimizers of another shape; mu above L.
     """
 
     def __init__(
@@ -199,7 +169,7 @@ def _trace(f: Callable[[Any], Any], dim: int) -> tuple[_Lifted, _Lifted] | None:
             return jax.numpy.reshape(f(x), ())
 
         both = jax.jit(jax.vmap(number)), jax.jit(jax.vmap(jax.grad(number)))
-        with _double():
+        with jax.enable_x64(True):
             for function in both:
                 jax.eval_shape(function, jax.ShapeDtypeStruct((2, dim), float))
     except Exception:  # no JAX, or a function that reads numbers
@@ -209,7 +179,8 @@ def _trace(f: Callable[[Any], Any], dim: int) -> tuple[_Lifted, _Lifted] | None:
 
 def _double() -> AbstractContextManager[Any]:
     """JAX in double precision, where it is loaded: a function may be written in it."""
+    jax: Any = sys.modules.get("jax")
     context: AbstractContextManager[Any] = (
-        sys.modules["jax"].enable_x64(True) if "jax" in sys.modules else nullcontext()
+        jax.enable_x64(True) if hasattr(jax, "enable_x64") else nullcontext()
     )
     return context

@@ -93,6 +93,9 @@ class Quadratic(Problem):
         if isinstance(self._a, np.ndarray):  # what is no convex quadratic is refused here
             self.mu, self.L = self._range
             self.minimizer = self._solve() if minimizer is None else self.minimizer
+        for held in vars(self).values():
+            if isinstance(held, np.ndarray):
+                held.flags.writeable = False
 
     @property
     def shape(self) -> tuple[int, ...]:

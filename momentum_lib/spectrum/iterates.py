@@ -10,7 +10,13 @@ import numpy as np
 from momentum_lib.clock import Clock, count_of
 from momentum_lib.definition import Rule
 from momentum_lib.runner import run
-from momentum_lib.spectrum.probing import Reading, iteration_matrix, refuse_nonlinear, stack_columns
+from momentum_lib.spectrum.probing import (
+    Reading,
+    as_number,
+    iteration_matrix,
+    refuse_nonlinear,
+    stack_columns,
+)
 from momentum_lib.spectrum.stability import spectral_radius
 
 __all__ = ["Transient", "closed_form", "transient_growth"]
@@ -76,7 +82,7 @@ def closed_form(
         raise ValueError(f"theta0 has shape {np.shape(theta0)}; give {len(eigenvalues)} numbers, or one.")
     theta0 = np.broadcast_to(theta0, eigenvalues.shape)
     # Every letter has an axis for the eigen-directions.
-    clock = Clock(rule, lambda name, value: np.asarray(value)[..., None])
+    clock = Clock(rule, lambda name, value: np.asarray(as_number(name, value))[..., None])
     pull = problem.linear if basis is None else problem.linear @ basis
     size = len(rule.slots)
 

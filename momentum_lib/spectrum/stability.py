@@ -148,6 +148,7 @@ def stability_limit(rule: Rule) -> Any:
     3.0
     """
     rule = a_rule(rule).in_unit_steps()
+    read(rule)  # refuses symbols
     system = probe(rule)
     shape = np.broadcast_shapes(*(part.shape[:-2] for part in system))
     parts = [np.broadcast_to(part, shape + part.shape[-2:]) for part in system]

@@ -7,11 +7,12 @@ rules of one and two slots without looking at every step.
 from __future__ import annotations
 
 import math
+import reprlib
 from typing import Any
 
 import numpy as np
 
-from momentum_lib.clock import Clock, count_of
+from momentum_lib.clock import Clock, count_of, numbers
 from momentum_lib.definition import Rule
 from momentum_lib.spectrum.leaps import MOST, can_leap, leapt, too_long
 from momentum_lib.spectrum.probing import Reading, as_number, refuse_nonlinear
@@ -79,28 +80,36 @@ def settling_time(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: in
 
 
 def _times(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: int, *, settle: bool) -> Any:
-    eigenvalues, theta0 = np.atleast_1d(np.asarray(eigenvalues, float)), np.asarray(theta0, float)
-    if not 1e-150 <= tol < math.inf:
-        raise ValueError(f"tol is {tol}; give a number of at least 1e-150, relative to ||theta0||.")
+    lam, theta, level = _real("eigenvalues", eigenvalues), _real("theta0", theta0), _real("tol", tol)
     cap = count_of("cap", cap)
-    if eigenvalues.ndim != 1 or not eigenvalues.size or not np.isfinite(eigenvalues).all():
-        raise ValueError(f"eigenvalues are {eigenvalues}; give a list of finite numbers.")
-    if theta0.shape not in ((), eigenvalues.shape) or not np.isfinite(theta0).all():
-        raise ValueError(f"theta0 is {theta0}; give {len(eigenvalues)} finite numbers, or one.")
+    lam = np.atleast_1d(lam)
+    if lam.ndim != 1 or not lam.size:
+        raise ValueError(f"eigenvalues have shape {lam.shape}; give a list of numbers.")
+    if theta.shape not in ((), lam.shape):
+        raise ValueError(f"theta0 has shape {theta.shape}; give {lam.size} numbers, or one.")
+    if level.ndim or not level >= 1e-150:
+        raise ValueError(f"tol is {tol!r}; give one number of at least 1e-150, relative to ||theta0||.")
     shape = Clock(rule).shape
     # A row of cells; the modes will be the axis before it.
     clock = Clock(rule, lambda name, value: np.broadcast_to(as_number(name, value), shape).reshape(-1))
     for t in (1, 2):
-        refuse_nonlinear(Reading(rule, clock.body(t), clock.letters(t)), eigenvalues[:1])
-    start = np.broadcast_to(theta0, eigenvalues.shape)
-    eigenvalues, start = eigenvalues[start != 0], start[start != 0]  # a mode at rest stays at rest
+        refuse_nonlinear(Reading(rule, clock.body(t), clock.letters(t)), lam[:1])
+    start = np.broadcast_to(theta, lam.shape)
+    lam, start = lam[start != 0], start[start != 0]  # a mode at rest stays at rest
     if not start.size or (tol >= 1 and not settle):
         return np.zeros(shape)[()]
     start = np.ldexp(start, -np.frexp(np.abs(start).max())[1])  # exact, and squares stay in range
     answer = leapt if can_leap(clock) else stepped
     with np.errstate(all="ignore"):
-        out = answer(clock, eigenvalues[:, None], start[:, None], tol, cap, settle)
+        out = answer(clock, lam[:, None], start[:, None], float(tol), cap, settle)
     return np.where(out > cap, np.inf, out).reshape(shape)[()]
+
+
+def _real(name: str, value: Any) -> Array:
+    array = numbers(name, value)
+    if array.dtype.kind == "c" or not np.isfinite(array).all():
+        raise ValueError(f"{name} is {reprlib.repr(value)}; give finite real numbers.")
+    return array.astype(float)
 
 
 def stepped(clock: Clock, lam: Array, start: Array, tol: float, cap: int, settle: bool) -> Array:

@@ -335,10 +335,7 @@ def shows(text):
         (source(3, "## Momentum helps\n\nThe cost is 9.3 %."), "9.3 % in 'Momentum helps'"),
         (lambda content: content["cells"][5].update(source="'" + "x" * BYTES + "'"), "stays under 1 MB"),
         (source(5, "from momentum_lib import save\nsave(fig, 'no-such', data)"), "no-such.png is missing"),
-        (
-            source(5, "from momentum_lib.learning import measured\nmeasured('no-such', [])"),
-            "h.csv is missing",
-        ),
+        (source(5, "from momentum_lib.learning import measured\nmeasured('no', [])"), "no.csv is missing"),
     ],
 )
 def test_each_check_complains(tmp_path, break_it, complaint):
