@@ -123,6 +123,7 @@ from .tuning import (
     worst_rate,
 )
 from .conversions import CONVERSIONS, Conversion, convert, convert_state
+from .identification import Identification, identify, qhm_letters
 from .plots import THEORY, hatch_unstable, label_end, rule_style, save
 from .plots.canvas import Picture
 from .plots.curves import (

@@ -396,7 +396,7 @@ def damping(rule: Rule, lam: Any) -> Damping:
         flips = (z1 < 0) & (first < 0) & (first <= z2 + 1e-12) & ~turns  # from the first step on
         creeps = (z1 >= 0) & (z2 >= 0) & (first >= z2 - 1e-12) & ~turns
         past[:, creeps] = 0.0
-        past[:, flips] = _overshoot_of_flips(trace[flips], det[flips], first[flips])
+        past[:, flips] = _overshoot_of_flips(trace[flips], det[flips], first[flips], r[flips] < 1)
         past[:, turns] = _overshoot_of_swings(r[turns], phase[turns], slant[turns])
         past[1, (r >= 1) & ~creeps & ~np.isnan(past[1])] = np.inf
         parts = (
@@ -526,12 +526,12 @@ def _overshoot_of_swings(r: Array, phase: Array, slant: Array) -> tuple[Array, A
     return first, largest
 
 
-def _overshoot_of_flips(trace: Array, det: Array, first: Array) -> tuple[Array, Array]:
-    """First and largest swing where the sign flips every step: |theta_t| rises at most once, then falls."""
+def _overshoot_of_flips(trace: Array, det: Array, first: Array, falls: Array) -> tuple[Array, Array]:
+    """First and largest swing where the sign flips every step: |theta_t| rises at most once, then `falls`."""
     before, now, largest = np.ones_like(first), first, -first
-    rising = np.full(first.shape, True)
+    rising = falls
     while rising.any():
         before, now = now, trace * now - det * before
-        rising = (np.abs(now) > largest) & (np.abs(now) < 1e300)
+        rising = falls & (np.abs(now) > largest)
         largest = np.maximum(largest, np.abs(now))
     return -first, largest

@@ -110,7 +110,8 @@ def draw_batches(batches, best, axes):
         axes[1].loglog(batches, best["heavy_ball"][name], color=color, marker=marker, label=name)
     for ax, text in zip(axes, ("steps, 1/(1 - rho)", "heavy ball's best letters"), strict=True):
         ax.set(xlabel="batch size B (log scale)", ylabel=f"{text} (log scale)")
-        ax.legend(loc="center right")
+    axes[0].legend(loc="center right")
+    axes[1].legend(loc="center right", bbox_to_anchor=(1, 0.36))
 
 
 def draw_gaps(etas, gammas, gaps, axes):

@@ -7,7 +7,7 @@ import pytest
 import sympy
 
 from momentum_lib.clock import Clock, a_rule, count_of, numbers, standing
-from momentum_lib.definition import RULES, Rule, RuleError
+from momentum_lib.definition import RULES, NotLinear, Rule, RuleError
 from momentum_lib.nonlinear import NONLINEAR
 from momentum_lib.rules import bias_corrected, chebyshev, heavy_ball, mass, pid, torch_sgd
 from momentum_lib.runner import run
@@ -178,7 +178,7 @@ H = {"eta": sympy.Symbol("h")}
 @pytest.mark.parametrize(
     ("letters", "lam", "sentence"),
     [
-        (H, "__import__('os').abort()", r"lam is .*; beside symbols, give one number or expression"),
+        (H, "1 + 1", r"lam is .*; beside symbols, give one number or expression"),
         (H, [1, 2], r"lam is \[1, 2\]; beside symbols"),
         (H, math.nan, r"lam is nan; beside symbols"),
         (H | {"gamma": [0.1, 0.9]}, 1, r"gamma is \(0\.1, 0\.9\); beside symbols"),
@@ -191,6 +191,14 @@ def test_a_curvature_that_is_none_is_refused(letters, lam, sentence):
     with pytest.raises(RuleError, match=sentence):
         iteration_matrix(heavy_ball.at(**{**AT, **letters}), lam)
     assert iteration_matrix(heavy_ball.at(eta=np.zeros(0), gamma=0.9), 1.0).shape == (0, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "bend", [np.abs, np.tanh, lambda g: np.maximum(g, 0), lambda g: np.minimum(g, 100), lambda g: g + 1e-6]
+)
+def test_what_bends_anywhere_is_not_linear(bend):
+    with pytest.raises(NotLinear, match="not linear in its state and gradient"):
+        iteration_matrix(Rule(lambda theta, grad, *, eta: theta - eta * bend(grad(theta))).at(eta=0.1), 1.0)
 
 
 # --- which letter does what ---------------------------------------------------------------------------

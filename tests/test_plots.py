@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from momentum_lib import RULES, THEORY, hatch_unstable, label_end, rule_style, save
 from momentum_lib.plots import CSV_LIMIT
+from momentum_lib.plots.canvas import Picture
 
 
 @pytest.fixture
@@ -51,14 +52,41 @@ def test_the_same_drawing_gives_the_same_bytes(folder, fig):
     assert {kind: (folder / f"one.{kind}").read_bytes() for kind in first} == first
 
 
-def test_without_a_folder_figures_lie_beside_pyproject(tmp_path, monkeypatch, fig):
+def test_a_reader_who_plays_leaves_the_committed_figures_alone(tmp_path, monkeypatch, fig, capsys):
     monkeypatch.delenv("MOMENTUM_FIGURES", raising=False)
     monkeypatch.delenv("MOMENTUM_FIGURES_REFERENCE", raising=False)
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
     save(fig, "one", {"x": [1.0]})
-    assert (tmp_path / "figures" / "one.csv").is_file()
+    assert (tmp_path / ".momentum/figures/one.png").is_file() and not (tmp_path / "figures").exists()
+    assert ".momentum/figures/one.png" in capsys.readouterr().out
+
+
+def test_caption_and_alt_text_are_data(folder, fig):
+    save(fig, "one", {"x": [1.0]}, caption="A line rises.", alt="One line.")
+    assert read(folder / "one.csv")[0] | {"title": ""} == {
+        "title": "", "caption": "A line rises.", "alt": "One line.", "rtol": 1e-06, "atol": 1e-09
+    }  # fmt: skip
+
+
+def test_pictures_bring_their_numbers_and_panels(folder):
+    fig = Figure(figsize=(4, 2))
+    views = [
+        Picture(fig, ax, {"x": np.arange(n), "y": np.ones((n, 2))}, f"Panel of {n}.")
+        for ax, n in zip(fig.subplots(1, 2), (2, 3), strict=True)
+    ]
+    views[0].ax.set_title("left")
+    save(views, "two", pdf=True)
+    header, table = read(folder / "two.csv")
+    assert header["caption"] == "Panel of 2. Panel of 3."
+    assert table["panel"].tolist() == ["left"] * 2 + ["panel 2"] * 3
+    assert table.columns.tolist() == ["panel", "x", "y[0]", "y[1]"]
+    assert b"/FontFile2" in (folder / "two.pdf").read_bytes()  # TrueType, embedded
+    save(views[1], "one")
+    assert read(folder / "one.csv")[1].columns.tolist() == ["x", "y[0]", "y[1]"]
+    with pytest.raises(ValueError, match="comes without numbers"):
+        save(fig, "none")
 
 
 def test_frames_maps_text_and_what_is_not_finite(folder, fig):

@@ -222,9 +222,13 @@ def test_regimes_of_heavy_ball_change_where_the_roots_do():
     assert regimes(m.gradient_descent, [0.5, 1.0, 1.5, 2.5]).tolist() == [
         "monotone", "monotone", "alternating", "unstable",
     ]  # fmt: skip
-    # A slot that theta does not see leaves the words of the other two, rounding in eigenvalues and all.
-    hidden = Rule(anchored).at(gamma=0.25, keep=0.1)
-    assert regimes(hidden, lam).tolist() == regimes(m.heavy_ball.at(gamma=0.25), lam).tolist()
+    # Beside a slot that theta does not see: eigenvalues of three slots, and rounding in them.
+    hidden, gamma = Rule(anchored), np.linspace(0.1, 0.95, 18)
+    assert (
+        regimes(hidden.at(gamma=0.25, keep=0.1), lam).tolist()
+        == regimes(m.heavy_ball.at(gamma=0.25), lam).tolist()
+    )
+    assert set(regimes(hidden.at(gamma=gamma, keep=0.1), (1 - np.sqrt(gamma)) ** 2)) == {"critical"}
 
 
 @pytest.mark.parametrize(("keep", "stable"), [(1.0, False), (-1.0, False), (1 - 1e-9, True)])

@@ -45,15 +45,15 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
 
     Examples
     --------
-    >>> import torch  # doctest: +SKIP
-    >>> from momentum_lib import heavy_ball  # doctest: +SKIP
-    >>> theta = torch.ones(2, requires_grad=True)  # doctest: +SKIP
-    >>> optimizer = as_torch(heavy_ball)([theta], lr=0.25, momentum=0.5)  # doctest: +SKIP
-    >>> for _ in range(2):  # doctest: +SKIP
+    >>> import torch
+    >>> from momentum_lib import heavy_ball
+    >>> theta = torch.ones(2, requires_grad=True)
+    >>> optimizer = as_torch(heavy_ball)([theta], lr=0.25, momentum=0.5)
+    >>> for _ in range(2):
     ...     optimizer.zero_grad()
     ...     (theta**2).sum().backward()
     ...     optimizer.step()
-    >>> theta.tolist()  # doctest: +SKIP
+    >>> theta.tolist()
     [0.0, 0.0]
     """
     rule = a_rule(rule)

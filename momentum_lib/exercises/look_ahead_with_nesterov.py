@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from momentum_lib.definition import RULES
 from momentum_lib.exercises.verdict import checked
+from momentum_lib.oscillation import critical_gamma
+from momentum_lib.rules import heavy_ball, nesterov, torch_nesterov
 from momentum_lib.runner import run
-from momentum_lib.spectrum import iteration_matrix
 
 __all__ = ["check_critical_nesterov", "check_recover_theta"]
 
@@ -20,24 +20,22 @@ def check_critical_nesterov(gamma: float, *, h: float = 0.19) -> str | None:
     """Whether Nesterov's two roots coincide at eta lam = h."""
     if not 0 <= gamma < 1:
         return "gamma lies between 0 and 1."
-    matrix = iteration_matrix(RULES["nesterov"].at(eta=1.0, gamma=gamma), h)
-    disc = float(np.trace(matrix) ** 2 / 4 - np.linalg.det(matrix))
-    if abs(disc) < 1e-6:
+    right = float(critical_gamma(nesterov, h))
+    if abs(gamma - right) < 1e-4:
         return None
-    side = (
-        "complex: this swings; take less gamma"
-        if disc < 0
-        else "real and apart: this crawls; take more gamma"
-    )
-    return f"the roots are {side}."
+    if abs(gamma - float(critical_gamma(heavy_ball, h))) < 1e-3:
+        return "that is critical for heavy ball; Nesterov's roots meet elsewhere."
+    if gamma > right:
+        return "the roots are complex: this swings; take less gamma."
+    return "the roots are real and apart: this crawls; take more gamma."
 
 
 @checked("that is the point the paper reports.")
 def check_recover_theta(recover: Callable[..., Any]) -> str | None:
     """Whether `recover(phi, b, eta, gamma)` turns PyTorch's state into Nesterov's iterate."""
     eta, gamma = 0.3, 0.8
-    ours = run(RULES["nesterov"].at(eta=eta, gamma=gamma), lambda x: 2 * x, 1.0, 20).theta
-    theirs = run(RULES["torch_nesterov"].at(eta=eta, gamma=gamma), lambda x: 2 * x, 1.0, 20)
+    ours = run(nesterov.at(eta=eta, gamma=gamma), lambda x: 2 * x, 1.0, 20).theta
+    theirs = run(torch_nesterov.at(eta=eta, gamma=gamma), lambda x: 2 * x, 1.0, 20)
     got = np.asarray(recover(theirs.theta, theirs.slots["b"], eta=eta, gamma=gamma), float)
     if got.shape != ours.shape:
         return f"one theta for each phi, please; got shape {got.shape}."

@@ -43,7 +43,9 @@ def check_handover(velocity: Callable[..., Any]) -> str | None:
     if np.allclose(rest.theta, whole.theta[20:], rtol=0, atol=1e-12):
         return None
     if np.allclose(start["u"], b) or np.allclose(start["u"], -b):
-        return "Keras's velocity is a way, eta times what PyTorch keeps; compare theta - eta b and theta + u."
+        return (
+            "Keras's velocity is a displacement, eta times the buffer: compare theta - eta b and theta + u."
+        )
     if np.allclose(start["u"], 0.2 * b):
         return "the size is right; in which direction does Keras's velocity point?"
     return "compare the two steps: theta - eta b in PyTorch, theta + u in Keras."

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from momentum_lib.definition import RULES
+from momentum_lib.definition import Rule
 from momentum_lib.exercises.verdict import checked
+from momentum_lib.rules import nesterov, torch_nesterov, torch_sgd
 from momentum_lib.runner import run
-from momentum_lib.spectrum import iteration_matrix
+from momentum_lib.symbolic import equivalent
 
-__all__ = ["check_halfway_letters", "check_previous_point", "check_same_fixed_point"]
+__all__ = ["check_disguise", "check_halfway_letters", "check_previous_point"]
 
 
 @checked("qhm has the same polynomial; the half look-ahead lies half way between nu = beta and nu = 1.")
@@ -28,37 +29,43 @@ def check_halfway_letters(
         "alpha": "alpha is how far theta moves in the end after one gradient of 1.",
         "nu": "alpha and beta are right; nu = 1 is heavy ball, nu = beta the full look-ahead.",
     }
-    return next((hint for n, hint in hints.items() if abs(given[n] - wanted[n]) > 1e-9), None)
+    return next((hint for n, hint in hints.items() if not abs(given[n] - wanted[n]) < 1e-6), None)
 
 
 @checked("that is the point of the step before, and Polyak's form can carry on from it.")
 def check_previous_point(previous: Callable[..., Any]) -> str | None:
     """Whether `previous(theta, b, eta)` gives PyTorch's theta of the step before."""
-    done = run(RULES["torch_sgd"].at(eta=0.3, gamma=0.8), lambda x: 2 * x, 1.0, 20)
-    got = np.asarray(previous(done.theta[1:], done.slots["b"][1:], 0.3), float)
-    if got.shape != done.theta[1:].shape:
+    done = run(torch_sgd.at(eta=0.3, gamma=0.8), lambda x: 2 * x, 1.0, 20)
+    theta, b, before = done.theta[1:], done.slots["b"][1:], done.theta[:-1]
+    got = np.asarray(previous(theta, b, 0.3), float)
+    if got.shape != theta.shape:
         return f"one point for each theta, please; got shape {got.shape}."
-    if np.allclose(got, done.theta[:-1], atol=1e-12):
+    hints = {
+        "that is the present point; undo the last step.": theta,
+        "the last step was theta - eta b; which sign undoes it?": theta - 0.3 * b,
+        "PyTorch's b has no eta inside: the step was eta b.": theta + b,
+    }
+    if np.allclose(got, before, atol=1e-12):
         return None
-    if np.allclose(got, done.theta[1:]):
-        return "that is the present point; undo the last step."
-    return "the last step was theta - eta b; which sign undoes it?"
+    return next(
+        (hint for hint, wrong in hints.items() if np.allclose(got, wrong)),
+        "undo the last step, theta - eta b; the old point is before it, not before that.",
+    )
 
 
-@checked("decoupled decay has to be the stronger by 1/(1 - gamma) to pull as far.")
-def check_same_fixed_point(
-    weight_decay: float, *, coupled: float = 0.01, eta: float = 0.1, gamma: float = 0.9
-) -> str | None:
-    """Whether keras_sgd with this weight decay comes to rest where torch_sgd with `coupled` does."""
-
-    def rest(name: str, decay: float) -> float:
-        setting: dict[str, Any] = {"eta": eta, "gamma": gamma, "weight_decay": decay}
-        drift = np.asarray(iteration_matrix(RULES[name].at(**setting), 1.0))
-        free = np.asarray(iteration_matrix(RULES[name].at(**setting), 0.0))
-        # f = (theta - 1)^2 / 2: the gradient is theta - 1, so the pull is minus what curvature 1 adds.
-        return float(np.linalg.solve(np.eye(2) - drift, (free - drift)[:, 0])[0])
-
-    ours, theirs = rest("keras_sgd", float(weight_decay)), rest("torch_sgd", coupled)
-    if abs(ours - theirs) < 1e-6:
-        return None
-    return f"it rests at {ours:.4f}, PyTorch at {theirs:.4f}: {'less' if ours < theirs else 'more'} decay."
+@checked("the same gradients, and a third point; only the report tells the disguise.")
+def check_disguise(step: Callable[..., Any]) -> str | None:
+    """Whether the rule `step(x, v, grad, *, eta, gamma)` reads Nesterov's gradients and reports a new point."""
+    made = step.base if isinstance(step, Rule) else Rule(step)
+    if len(made.slots) != 2 or set(made.hyper) != {"eta", "gamma"}:
+        return "two slots and the letters eta and gamma, please."
+    verdict = equivalent(nesterov, made)
+    if not verdict.queries:
+        return "it reads other gradients than nesterov; compare the first two steps by hand."
+    if verdict.iterate:
+        return "it reports theta, as nesterov does; report another point."
+    if equivalent(torch_nesterov, made).iterate:
+        return "it reports the look-ahead, as the frameworks do; report another point."
+    if not verdict.same_first_step:
+        return "it starts elsewhere: its first gradient is not read where it is put down."
+    return None

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from momentum_lib.collection import find_root, write_whole
+from momentum_lib.collection import Execution, find_root, write_whole
 from momentum_lib.definition import Rule
 from momentum_lib.learning.tasks import Task
 from momentum_lib.learning.training import describe_training, train
@@ -219,14 +219,15 @@ def measured(name: str, trials: Iterable[Trial]) -> pd.DataFrame:
     trials = list(trials)
     made_from = _digest([trial.settings for trial in trials])
     root = find_root()
-    if os.environ.get("MOMENTUM_FULL"):
+    now = Execution.here()
+    if now.full:
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(os.cpu_count(), spawn, initializer=_end_with_parent) as executor:
             frame = carry_out(trials, executor, root / ".momentum" / "trainings", _teller(name))
         text = io.StringIO()
         text.write(f"# {json.dumps({'trials': len(trials), 'settings': made_from})}\n")
         frame.to_csv(text, index=False, float_format="%.6g", lineterminator="\n")
-        folder = Path(os.environ.get("MOMENTUM_RESULTS") or root / "notebooks" / "results")
+        folder = Path(now.results or root / "notebooks" / "results")
         write_whole(folder / f"{name}.csv", text.getvalue().encode())
         return _read(text.getvalue(), made_from, name)
     file = root / "notebooks" / "results" / f"{name}.csv"
@@ -249,7 +250,7 @@ def _end_with_parent() -> None:
 
 def _teller(name: str) -> Callable[[int, int], None]:
     """Write how far a campaign is to ``$MOMENTUM_PROGRESS``, where `momentum reproduce` reads it."""
-    file = os.environ.get("MOMENTUM_PROGRESS")
+    file = Execution.here().progress
 
     def tell(done: int, total: int) -> None:
         if file:

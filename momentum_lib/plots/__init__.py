@@ -222,7 +222,9 @@ def _joined(views: Sequence[Picture]) -> dict[str, Any]:
         view.ax.get_title(loc="left") or view.ax.get_title() or f"panel {number}": _columns("", view.data)[1]
         for number, view in enumerate(views, start=1)
     }
-    frames = [pd.DataFrame({key: pd.Series(values) for key, values in part.items()}) for part in parts.values()]
+    frames = [
+        pd.DataFrame({key: pd.Series(values) for key, values in part.items()}) for part in parts.values()
+    ]
     table = pd.concat(frames, keys=parts, names=["panel", None]).reset_index(level=0).reset_index(drop=True)
     return {str(key): table[key].to_numpy() for key in table}
 

@@ -224,8 +224,8 @@ def refuse_nonlinear(reading: Reading, lam: Array) -> None:
     shape = np.broadcast_shapes(lam.shape, reading.shape)
     count = math.prod(shape)
     size = len(rule.slots)
-    random = np.random.default_rng(0)
-    states = [scale * sign * random.standard_normal(size) for scale in (1e-3, 1.0, 1e3) for sign in (1, -1)]
+    drawn = np.random.default_rng(0).standard_normal(size)
+    states = [scale * sign * drawn for scale in (1e-3, 1.0, 1e3) for sign in (1, -1)]
     for cell in {k * (count - 1) // 4 for k in range(5)} if count else ():
         at = np.unravel_index(cell, shape)
         cells = {name: np.broadcast_to(value, shape)[at] for name, value in reading.letters.items()}

@@ -1,0 +1,82 @@
+"""How the figures of notebook 08 look; the mathematics stands in its cells."""
+
+import numpy as np
+from matplotlib.colors import LogNorm
+
+from momentum_lib import THEORY, label_end, rule_style
+
+#: Where names stand on the map: beside which point of what they name, how far right and up.
+PLACES = {
+    "heavy_ball": (0, 0, 9),
+    "gradient_descent": (60, 0, 9),
+    "nesterov": (50, 8, -4),
+    "triple_momentum": (4, 34, -22),
+    "ogm": (8, 38, -42),
+}
+
+
+def draw_parting(table, ax):
+    """Color and number where a pair parts, a dot where it does not."""
+    values = table.to_numpy()
+    parted = np.where(values > 1e-9, values, np.nan)
+    ax.imshow(parted, cmap="viridis_r", norm=LogNorm(1e-2, 100), origin="upper", alpha=0.85)
+    for (i, j), value in np.ndenumerate(values):
+        text = "" if np.isnan(value) else "·" if value < 1e-9 else f"{value:.2g}"
+        ax.text(j, i, text, ha="center", va="center", fontsize=9, color="white" if value > 2 else "black")
+    ax.set_xticks(range(len(table.columns)), [c.replace(" ", "\n", 1) for c in table.columns], fontsize=9)
+    ax.xaxis.tick_top()
+    ax.set_yticks(range(len(table)), table.index.str.replace("_", " "), fontsize=9)
+    ax.set_xlabel("largest difference over 200 steps, units of theta; a dot is rounding")
+    ax.tick_params(length=0)
+    ax.grid(False)
+
+
+def draw_map(lines, points, ax):
+    """The plane of beta and nu: rules with a free letter as lines, settings as points."""
+    for name, (beta, nu) in lines.items():
+        style = rule_style(name) | {"marker": "", "linewidth": 2}
+        (line,) = ax.plot(1 / (1 - beta), nu, **style)
+        at, *shift = PLACES[name]
+        _name(ax, name, (1 / (1 - beta[at]), nu[at]), shift, line)
+    for name, (beta, nu) in points.items():
+        style = rule_style(name.split(",")[0]) | {"linestyle": "", "markersize": 9, "markevery": 1}
+        (dot,) = ax.plot(1 / (1 - beta), nu, **style)
+        _name(ax, name, (1 / (1 - beta), nu), (8, 0), dot)
+    ax.set(xscale="log", xlabel="memory 1/(1 − beta), steps (log scale)", ylabel="nu", ylim=(-0.12, 1.16))
+    ax.set_title("1  Where each rule lives")
+
+
+def _name(ax, name, end, shift, line):
+    arrow = {"arrowstyle": "-", "color": line.get_color(), "lw": 0.7} if shift[0] > 20 else None
+    ax.annotate(
+        name.replace("_", " "), end, shift, textcoords="offset points", va="center",
+        color=line.get_color(), fontsize=9, annotation_clip=False, arrowprops=arrow,
+    )  # fmt: skip
+
+
+def _curves(data, x, names, ax):
+    """Columns against column `x`, in the look of their rules, named at their ends."""
+    for name in names:
+        (line,) = ax.plot(data[x], data[name], **rule_style(name) | {"markersize": 4, "linewidth": 1.8})
+        label_end(ax, line, name.replace("_", "\n") if name != "heavy_ball" else "heavy ball")
+
+
+def draw_lenses(limits, rates, floors, axes):
+    """Lenses two to four: limit over memory, steps over kappa, noise floor over steps."""
+    step, rate, noise = axes
+    _curves(limits, "memory", ("heavy_ball", "nesterov", "qhm"), step)
+    step.set(xscale="log", ylim=(-0.2, 4.3), xlabel="memory, steps (log scale)", ylabel="eta·lam")
+    step.set_title("2  Largest stable step (qhm: nu = 0.7, eta = alpha(1 − beta))")
+    steps = {n: v if n == "kappa" else -1 / np.log(v) for n, v in rates.items()}
+    _curves(steps, "kappa", ("gradient_descent", "nesterov", "triple_momentum", "heavy_ball"), rate)
+    rate.plot(steps["kappa"], steps["heavy_ball"], **THEORY)
+    rate.set(xscale="log", yscale="log", xlabel="kappa (log scale)", ylabel="steps per factor e (log scale)")
+    rate.set_title("3  Steps to gain a factor e, at its best")
+    quick = {"steps": -1 / np.log(floors["rate"]), **floors}
+    for name in ("gradient_descent", "heavy_ball", "qhm", "nesterov"):
+        style = rule_style(name) | {"markersize": 5, "linewidth": 1.8}
+        noise.plot(quick["steps"], quick[name], **style, label=name.replace("_", " "))
+    noise.legend(loc="upper right")
+    noise.set(xscale="log", yscale="log", xlabel="steps per factor e (log scale)", ylim=(0.03, 60))
+    noise.set(ylabel="mean of f, units of sigma²/L (log)")
+    noise.set_title("4  Least noise floor at that speed")
