@@ -176,7 +176,7 @@ def _show(value: float | list[float]) -> str:
 
 
 def _write_gallery(known: Iterable[Notebook], root: Path) -> None:
-    """figures/README.md: every figure, its title, its notebook, its numbers."""
+    """figures/README.md: every figure with its caption, its notebook, its numbers."""
     lines = [
         "# Gallery",
         "",
@@ -192,12 +192,13 @@ def _write_gallery(known: Iterable[Notebook], root: Path) -> None:
         lines += ["", f"## {heading}"]
         for name in drawn:
             with (root / "figures" / f"{name}.csv").open(encoding="utf-8") as file:
-                title = json.loads(file.readline().removeprefix("#"))["title"]
+                told = json.loads(file.readline().removeprefix("#"))
+            caption = told.get("caption", f"{told['title']}.")
             lines += [
                 "",
-                f"![{title}]({name}.png)",
+                f"![{told.get('alt', caption)}]({name}.png)",
                 "",
-                f"**{title}.** From {link}: [{name}.svg]({name}.svg), [{name}.csv]({name}.csv).",
+                f"{caption} From {link}: [{name}.svg]({name}.svg), [{name}.csv]({name}.csv).",
             ]
     write_whole(root / "figures" / "README.md", "\n".join([*lines, ""]).encode())
 

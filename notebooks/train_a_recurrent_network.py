@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from momentum_lib import THEORY, label_end, rule_style
+from momentum_lib import THEORY, rule_style
 
 RULES = {"N": "nesterov", "M": "heavy_ball", "0": "gradient_descent"}
 WORDS = {"N": "Nesterov", "M": "heavy ball", "0": "momentum 0"}
@@ -15,12 +15,12 @@ def look(name):
 
 
 def draw_along(curves, ax, first=0):
-    """Curves along a sequence on a log axis, from step `first` on, named at their ends."""
-    for (name, curve), marker, color in zip(
-        curves.items(), "os^", ("#0072B2", "#D55E00", "#333333"), strict=False
-    ):
-        steps = first + np.arange(len(curve))
-        label_end(ax, ax.semilogy(steps, curve, marker=marker, markevery=5, color=color)[0], name)
+    """Curves along a sequence on a log axis, from step `first` on."""
+    looks = zip(("#0072B2", "#D55E00", "#333333"), ("-", "--", "-."), "os^", strict=True)
+    for (name, curve), (color, line, marker) in zip(curves.items(), looks, strict=True):
+        look = {"color": color, "linestyle": line, "marker": marker, "markevery": 5}
+        ax.semilogy(first + np.arange(len(curve)), curve, **look, label=name)
+    ax.legend()
 
 
 def draw_errors(frame, axes, worst, least):
@@ -46,12 +46,10 @@ def draw_errors(frame, axes, worst, least):
             )
             place = {"M": 2.1, "N": 2.9, "0": 1.5}[name[-1]] * worst
             ax.plot(cell["eta"][over], np.full(over.sum(), place), **dot, marker="x", markersize=5)
-        ax.axhline(worst, **THEORY)
+        ax.axhline(worst, **THEORY, label="a guess")
+        if not np.isfinite(frame["error"]).all():
+            ax.plot([], [], "x", color="0.5", label="diverged")
         ax.set(xscale="log", yscale="log", title=f"gamma = {gamma}", xlabel="eta (log scale)")
-        ax.annotate(
-            "diverged", (0.02, 2.1 * worst), xycoords=("axes fraction", "data"), fontsize=9, va="center"
-        )
-        ax.annotate("guess", (0.02, 0.95 * worst), xycoords=("axes fraction", "data"), fontsize=9, va="top")
 
 
 def draw_successes(found, ax):

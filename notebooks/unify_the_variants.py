@@ -11,7 +11,6 @@ PLACES = {
     "gradient_descent": (60, 0, 9),
     "nesterov": (50, 8, -4),
     "triple_momentum": (4, 34, -22),
-    "ogm": (8, 38, -42),
 }
 
 
@@ -58,17 +57,20 @@ def _curves(data, x, names, ax):
     """Columns against column `x`, in the look of their rules, named at their ends."""
     for name in names:
         (line,) = ax.plot(data[x], data[name], **rule_style(name) | {"markersize": 4, "linewidth": 1.8})
-        label_end(ax, line, name.replace("_", "\n") if name != "heavy_ball" else "heavy ball")
+        label_end(ax, line, name.replace("_", " ") if name != "qhm" else "qhm, nu = 0.7")
 
 
 def draw_lenses(limits, rates, floors, axes):
     """Lenses two to four: limit over memory, steps over kappa, noise floor over steps."""
     step, rate, noise = axes
     _curves(limits, "memory", ("heavy_ball", "nesterov", "qhm"), step)
-    step.set(xscale="log", ylim=(-0.2, 4.3), xlabel="memory, steps (log scale)", ylabel="eta·lam")
-    step.set_title("2  Largest stable step (qhm: nu = 0.7, eta = alpha(1 − beta))")
+    step.set(xscale="log", ylim=(-0.2, 4.3), xlabel="memory, steps (log scale)", ylabel="eta·lam; of qhm alpha(1 − beta)·lam")
+    step.set_title("2  Largest stable step")
     steps = {n: v if n == "kappa" else -1 / np.log(v) for n, v in rates.items()}
-    _curves(steps, "kappa", ("gradient_descent", "nesterov", "triple_momentum", "heavy_ball"), rate)
+    for name in ("gradient_descent", "triple_momentum", "nesterov", "heavy_ball"):
+        style = rule_style(name) | {"markersize": 5, "markevery": 1, "linewidth": 1.8}
+        rate.plot(steps["kappa"], steps[name], **style, label=name.replace("_", " "))
+    rate.legend(loc="upper left")
     rate.plot(steps["kappa"], steps["heavy_ball"], **THEORY)
     rate.set(xscale="log", yscale="log", xlabel="kappa (log scale)", ylabel="steps per factor e (log scale)")
     rate.set_title("3  Steps to gain a factor e, at its best")

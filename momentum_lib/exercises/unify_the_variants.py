@@ -55,7 +55,7 @@ def check_previous_point(previous: Callable[..., Any]) -> str | None:
 
 @checked("the same gradients, and a third point; only the report tells the disguise.")
 def check_disguise(step: Callable[..., Any]) -> str | None:
-    """Whether the rule `step(x, v, grad, *, eta, gamma)` reads Nesterov's gradients and reports a new point."""
+    """Whether `step(x, v, grad, *, eta, gamma)` reads Nesterov's gradients and reports a new point."""
     made = step.base if isinstance(step, Rule) else Rule(step)
     if len(made.slots) != 2 or set(made.hyper) != {"eta", "gamma"}:
         return "two slots and the letters eta and gamma, please."

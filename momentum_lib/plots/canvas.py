@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import reprlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,7 +17,7 @@ from matplotlib.figure import Figure
 from momentum_lib.clock import a_rule
 from momentum_lib.definition import Rule, RuleError
 
-__all__ = ["Picture", "Plane", "axes_for", "plane_of", "rules_of"]
+__all__ = ["Picture", "Plane", "axes_for", "looks_of", "number", "plane_of", "rising", "rules_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -58,15 +61,76 @@ def axes_for(ax: Any, size: tuple[float, float] = (5.2, 3.9)) -> tuple[Figure, A
 def rules_of(rules: Any) -> dict[str, Rule]:
     """One rule, several, or a mapping of label to rule, as labels and rules.
 
-    A label is the rule's name where the names differ, else the rule at its setting.
+    A label is the rule's name where the names differ, else the rule at its setting, else numbered.
+
+    Raises
+    ------
+    RuleError
+        What is no rule, none at all, a letter at a whole grid.
     """
     if isinstance(rules, Mapping):
-        return {str(label): a_rule(rule) for label, rule in rules.items()}
-    several = [rules] if isinstance(rules, Rule | str) else list(rules)
-    several = [a_rule(rule) for rule in several]
-    names = [rule.name for rule in several]
-    labels = [rule.name if names.count(rule.name) == 1 else repr(rule) for rule in several]
-    return dict(zip(labels, several, strict=True))
+        named = {str(label): a_rule(rule) for label, rule in rules.items()}
+    else:
+        several = [a_rule(rule) for rule in (rules if isinstance(rules, list | tuple) else [rules])]
+        names, texts = Counter(r.name for r in several), Counter(map(repr, several))
+        counted = {text: itertools.count(1) for text in texts}
+        named = {}
+        for rule in several:
+            text = repr(rule)
+            again = f" ({next(counted[text])})" if texts[text] > 1 else ""
+            named[(text if names[rule.name] > 1 else rule.name) + again] = rule
+    if not named:
+        raise RuleError("there is no rule to draw; give one, several or {label: rule}.")
+    for rule in named.values():
+        for name, value in rule.setting.items():
+            if np.ndim(value):
+                raise RuleError(
+                    f"{rule} holds {name} at several values, and a curve is at one; give a mapping of label "
+                    "to rule, one for each."
+                )
+    return named
+
+
+#: How the second, third, ... of one name is told from the first: by color, line and marker.
+_AGAIN: Final = (
+    {"color": "#E69F00", "linestyle": (0, (6, 2)), "marker": "s"},
+    {"color": "#CC79A7", "linestyle": (0, (1, 1.5)), "marker": "D"},
+    {"color": "#000000", "linestyle": (0, (6, 2, 1, 2)), "marker": "^"},
+    {"color": "#56B4E9", "linestyle": (0, (9, 2)), "marker": "v"},
+)
+
+
+def looks_of(rules: Mapping[str, Rule]) -> dict[str, dict[str, Any]]:
+    """The look of each rule; where a name comes again, one that is told apart."""
+    from momentum_lib.plots import rule_style
+
+    seen: Counter[str] = Counter()
+    looks = {}
+    for label, rule in rules.items():
+        again = seen[rule.name]
+        looks[label] = rule_style(rule) | (_AGAIN[(again - 1) % len(_AGAIN)] if again else {})
+        seen[rule.name] += 1
+    return looks
+
+
+def rising(name: str, values: Any) -> Array:
+    """The places of columns or rows: two or more numbers, each larger than the one before."""
+    try:
+        found = np.asarray(list(values), float)
+    except (TypeError, ValueError):
+        found = np.empty(0)
+    if found.ndim != 1 or len(found) < 2 or not (np.diff(found) > 0).all() or not np.isfinite(found).all():
+        raise ValueError(f"{name} is {reprlib.repr(values)}; give at least two numbers, each above the last.")
+    return found
+
+
+def number(name: str, value: Any, least: float | None = None) -> float:
+    """One finite number, above `least` if that is given."""
+    found = float(value) if np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf" else np.nan
+    if not np.isfinite(found) or (least is not None and found <= least):
+        above = "" if least is None else f" above {least:g}"
+        raise ValueError(f"{name} is {reprlib.repr(value)}; give one number{above}.")
+    return found
 
 
 @dataclass(frozen=True)
@@ -99,6 +163,10 @@ def plane_of(rule: Any) -> Plane:
     RuleError
         A rule with no single step size, or with no one letter to spread beside it.
     """
+    if isinstance(rule, list | tuple | Mapping):
+        raise RuleError(
+            f"a map is of one rule, and got {len(rule)}; draw one after the other, each in its ax=."
+        )
     rule = a_rule(rule)
     if len(rule.step_letters) != 1:
         found = " and ".join(rule.step_letters) or "none"
@@ -118,7 +186,7 @@ def plane_of(rule: Any) -> Plane:
 def across_of(plane: Plane, limit: Callable[[Rule], Any], up: Array, across: Iterable[float] | None) -> Array:
     """Step sizes from 0 to a little beyond the largest stability limit, unless they are given."""
     if across is not None:
-        return np.asarray(list(across), float)
+        return rising("across", across)
     reach = np.asarray(limit(plane.at(1.0, up)), float)
     reach = reach[np.isfinite(reach)]
     return np.linspace(0.0, 1.05 * float(reach.max(initial=1.0)), 241)[1:]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from momentum_lib.definition import RuleError
 from momentum_lib.noise import frequency_response, stationary_covariance
 from momentum_lib.plots import THEORY, label_end, rule_style
-from momentum_lib.plots.canvas import Picture, axes_for, rules_of
+from momentum_lib.plots.canvas import Picture, axes_for, looks_of, number, rules_of
 from momentum_lib.problems import Quadratic
 from momentum_lib.spectrum import closed_form, iteration_matrix, spectral_radius
 from momentum_lib.tuning import lower_rate
@@ -52,14 +52,18 @@ def plot_eigenvalues(rules: Any, lam: Any = None, *, ax: Axes | None = None) -> 
     >>> float(np.hypot(view.data["heavy_ball, real"], view.data["heavy_ball, imaginary"])[0, 0].round(6))
     0.9
     """
-    fig, ax = axes_for(ax, (4.4, 4.4))
     lam = np.geomspace(0.01, 4, 40) if lam is None else np.atleast_1d(np.asarray(lam, float))
+    if not lam.size:
+        raise ValueError("lam is empty; give at least one curvature.")
+    several = rules_of(rules)
+    looks = looks_of(several)
+    fig, ax = axes_for(ax, (4.4, 4.4))
     circle = np.exp(1j * np.linspace(0, 2 * np.pi, 241))
     ax.plot(circle.real, circle.imag, color="0.5", linewidth=1)
     data: dict[str, Any] = {"lam": lam}
-    for label, rule in rules_of(rules).items():
+    for label, rule in several.items():
         roots = np.linalg.eigvals(iteration_matrix(rule.in_unit_steps(), lam))
-        style = rule_style(rule) | {"linestyle": "", "markevery": 1, "markersize": 4}
+        style = looks[label] | {"linestyle": "", "markevery": 1, "markersize": 4}
         ax.plot(roots.real.ravel(), roots.imag.ravel(), **style, label=label)
         data |= {f"{label}, real": roots.real, f"{label}, imaginary": roots.imag}
     reach = 1.15
@@ -107,20 +111,25 @@ def plot_worst_case(
     >>> plot_worst_case(tune(heavy_ball, 0.1, 1), 0.1, 1).data["heavy_ball"].round(4).max().item()
     0.5195
     """
+    mu, L = number("mu", mu), number("L", L)
     if not 0 < mu <= L:
         raise ValueError(f"mu={mu:g} and L={L:g}; curvatures need 0 < mu <= L.")
+    several = rules_of(rules)
+    looks = looks_of(several)
     fig, ax = axes_for(ax)
     lam = np.geomspace(mu, L, 301)
     data: dict[str, Any] = {"lam": lam}
     bound = float(lower_rate(L / mu))
-    for label, rule in rules_of(rules).items():
+    for label, rule in several.items():
         if steps is None:
             values = np.asarray(spectral_radius(rule, lam))
         else:
             values = np.abs(closed_form(rule, Quadratic(lam), np.ones(lam.size), steps)[-1])
         data[label] = values
-        (line,) = ax.plot(lam, values, **rule_style(rule))
-        label_end(ax, line, label + (" (diverges)" if float(np.max(values)) > 1 else ""))
+        # What diverges runs along the top, and says so.
+        top = 1.04 if steps is None else 1e6
+        (line,) = ax.plot(lam, np.minimum(np.nan_to_num(values, nan=top), top), **looks[label])
+        label_end(ax, line, label + (" (diverges)" if not float(np.max(values)) <= 1 else ""))
     ax.set(xscale="log", xlabel="curvature lam (log scale)")
     if steps is None:
         ax.axhline(bound, **THEORY)
@@ -167,10 +176,13 @@ def plot_noise_floor(
     >>> float(view.data["gradient_descent, floor"][0].round(4))
     0.5774
     """
+    lam, sigma = number("lam", lam, 0.0), number("sigma", sigma, 0.0)
+    several = rules_of(rules)
+    looks = looks_of(several)
     fig, ax = axes_for(ax)
     h = np.geomspace(1e-3, 4, 80) if steps is None else np.asarray(list(steps), float)
     data: dict[str, Any] = {"step size·lam": h}
-    for label, rule in rules_of(rules).items():
+    for label, rule in several.items():
         if len(rule.step_letters) != 1:
             found = " and ".join(rule.step_letters) or "none"
             raise RuleError(f"a noise floor is drawn along one step size, and {rule.name} has {found}.")
@@ -181,7 +193,7 @@ def plot_noise_floor(
         if not stable.any():
             raise ValueError(f"{label} is unstable at every step size given; give smaller ones.")
         time = -1 / np.log(np.where(stable & (rho > 0), rho, np.nan))
-        (line,) = ax.loglog(time, np.where(stable, floor, np.nan), **rule_style(rule))
+        (line,) = ax.loglog(time, np.where(stable, floor, np.nan), **looks[label])
         label_end(ax, line, label)
         data |= {f"{label}, steps per factor e": time, f"{label}, floor": np.where(stable, floor, np.nan)}
     ax.set(xlabel="steps per factor e (log scale)", ylabel="noise floor, s.d. of theta (log scale)")
@@ -220,13 +232,15 @@ def plot_response(
     >>> float(view.data["heavy_ball"][-1].round(4))
     0.6667
     """
+    several = rules_of(rules)
+    looks = looks_of(several)
     fig, ax = axes_for(ax)
     omega = np.geomspace(1e-3, np.pi, 301)
     data: dict[str, Any] = {"omega": omega}
-    for label, rule in rules_of(rules).items():
+    for label, rule in several.items():
         gain = np.abs(frequency_response(rule, omega, output or rule.slots[-1], lam=lam))
         data[label] = gain
-        (line,) = ax.loglog(omega, gain, **rule_style(rule))
+        (line,) = ax.loglog(omega, gain, **looks[label])
         label_end(ax, line, label)
     ax.set(xlabel="frequency, radians a step (log scale)", ylabel="gain (log scale)")
     caption = "What slow and fast changes of the gradient become; pi is a sign that flips every step."
@@ -256,12 +270,14 @@ def plot_training(
     ValueError
         Seeds of one label that were recorded at different steps.
     """
-    fig, ax = axes_for(ax)
-    if not isinstance(trainings, Mapping):
+    if not isinstance(trainings, Mapping) and hasattr(trainings, "groupby"):
         trainings = {
             str(label): part.pivot(index="t", columns="seed", values=of)
             for label, part in trainings.groupby("label", sort=False)
         }
+    if not isinstance(trainings, Mapping) or not trainings:
+        raise ValueError(f"there is no training to draw in {trainings!r}; give {{label: train(...)}}.")
+    fig, ax = axes_for(ax)
     data: dict[str, Any] = {}
     for label, made in trainings.items():
         if hasattr(made, "index"):

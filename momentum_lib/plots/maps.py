@@ -14,7 +14,8 @@ from momentum_lib.clock import count_of
 from momentum_lib.definition import RuleError
 from momentum_lib.oscillation import damping
 from momentum_lib.plots import hatch_unstable
-from momentum_lib.plots.canvas import Picture, Plane, across_of, axes_for, plane_of
+from momentum_lib.plots.canvas import Picture, Plane, across_of, axes_for, plane_of, rising
+from momentum_lib.problems import Quadratic
 from momentum_lib.runner import run
 from momentum_lib.spectrum import hitting_time, regimes, settling_time, spectral_radius, stability_limit
 from momentum_lib.tuning import minimax, worst_rate
@@ -76,7 +77,7 @@ def plot_atlas(
     """
     plane = plane_of(rule)
     fig, ax = axes_for(ax, (9.2, 5.6))
-    across, up = np.asarray(list(across), float), np.asarray(list(up), float)
+    across, up = rising("across", across), rising("up", up)
     steps = count_of("steps", steps, 2)
     columns, rows = np.arange(len(across)), np.arange(len(up))
     _tint(
@@ -101,7 +102,8 @@ def plot_atlas(
     x = columns[None, None, :] - 0.4 + 0.8 * (t / steps)[:, None, None]
 
     def lines(y: Array, **look: Any) -> None:
-        y = np.where(np.abs(y * scale) <= 0.46, y * scale, np.nan) + rows[None, :, None]
+        with np.errstate(all="ignore"):
+            y = np.where(np.abs(y * scale) <= 0.46, y * scale, np.nan) + rows[None, :, None]
         paths = np.stack(np.broadcast_arrays(x, y), axis=-1).reshape(steps + 1, -1, 2).swapaxes(0, 1)
         ax.add_collection(LineCollection([path[np.isfinite(path[:, 1])] for path in paths], **look))
 
@@ -182,7 +184,7 @@ def plot_region(
     """
     plane = plane_of(rule)
     fig, ax = axes_for(ax)
-    up = np.linspace(0, 1, 121)[:-1] if up is None else np.asarray(list(up), float)
+    up = np.linspace(0, 1, 121)[:-1] if up is None else rising("up", up)
     h = across_of(plane, stability_limit, up, across)
     limit = np.asarray(stability_limit(plane.at(1.0, up)), float)
     words = _named(regimes(plane.grid(h, up), 1.0))
@@ -242,7 +244,7 @@ def plot_rate(
     """
     plane = plane_of(rule)
     fig, ax = axes_for(ax)
-    up = np.linspace(0, 1, 121)[:-1] if up is None else np.asarray(list(up), float)
+    up = np.linspace(0, 1, 121)[:-1] if up is None else rising("up", up)
     h = across_of(plane, stability_limit, up, across)
     top = mu if L is None else L
     cells = plane.grid(h / top, up)
@@ -317,8 +319,8 @@ def plot_times(
     """
     plane = plane_of(rule)
     fig, ax = axes_for(ax)
-    top = float(np.max(eigenvalues))
-    up = np.linspace(0, 1, 121)[:-1] if up is None else np.asarray(list(up), float)
+    top = Quadratic(eigenvalues).L
+    up = np.linspace(0, 1, 121)[:-1] if up is None else rising("up", up)
     h = across_of(plane, stability_limit, up, across)
     count = settling_time if settle else hitting_time
     steps = np.asarray(count(plane.grid(h / top, up), eigenvalues, theta0, tol, cap))
@@ -369,15 +371,17 @@ def plot_damping(
     """
     plane = plane_of(rule)
     fig, ax = axes_for(ax)
-    up = np.linspace(0, 1, 121)[:-1] if up is None else np.asarray(list(up), float)
+    up = np.linspace(0, 1, 121)[:-1] if up is None else rising("up", up)
     h = across_of(plane, stability_limit, up, across)
     found = damping(plane.grid(h, up), 1.0)
-    fields = [name for name in found._fields] if hasattr(found, "_fields") else list(vars(found))
+    fields = [name for name in vars(found) if name != "roots"]
     if what not in fields:
         raise RuleError(f"damping has no {what!r}; take one of {', '.join(fields)}.")
     value = np.asarray(getattr(found, what), float)
     stable = np.asarray(spectral_radius(plane.grid(h, up), 1.0)) < 1
     shown = np.where(stable & np.isfinite(value), value, np.nan)
+    if np.isnan(shown).all():
+        raise ValueError(f"{plane.rule.name} has no finite {what} on this map; give smaller step sizes.")
     low, high = np.nanpercentile(shown, [2, 98])
     image = ax.imshow(shown, extent=(h[0], h[-1], up[0], up[-1]), vmin=low, vmax=high, cmap="cividis")
     if min(shown.shape) > 1:

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from momentum_lib.clock import count_of
-from momentum_lib.plots import THEORY, label_end, rule_style
-from momentum_lib.plots.canvas import Picture, axes_for, rules_of
+from momentum_lib.definition import NotLinear
+from momentum_lib.plots import THEORY, label_end
+from momentum_lib.plots.canvas import Picture, axes_for, looks_of, number, rising, rules_of
 from momentum_lib.problems import Problem, Quadratic
 from momentum_lib.runner import Run, run
 from momentum_lib.spectrum import regimes, spectral_radius
@@ -71,23 +72,26 @@ def plot_path(
     >>> view.data["heavy_ball"].shape
     (31, 2)
     """
-    fig, ax = axes_for(ax)
     oracle = problem
-    problem = _problem(problem, 2)
+    problem = _problem(problem, 2, theta0)
     if problem.dim != 2:
         raise ValueError(f"{problem!r} has {problem.dim} coordinates, and a path is drawn over two.")
+    theta0 = _start(theta0, problem)
     grad = oracle if hasattr(oracle, "at_step") else problem.grad
     runs = {label: run(rule, grad, theta0, steps, rng=rng) for label, rule in rules_of(rules).items()}
+    looks = looks_of({label: made.rule for label, made in runs.items()})
     minimizers = np.reshape(np.asarray(problem.minimizers, float), (-1, 2))
-    box = _box([r.theta for r in runs.values()], minimizers, np.asarray(theta0, float), xlim, ylim)
-    data = _contours(problem, box, levels, ax)
+    box = _box(problem, [r.theta for r in runs.values()], minimizers, xlim, ylim)
+    fig, ax = axes_for(ax)
+    _contours(problem, box, levels, ax)
+    data: dict[str, Any] = {}
     for label, made in runs.items():
-        style = rule_style(made.rule) | {"linewidth": 1.2, "markersize": 3.2, "markevery": 1, "zorder": 4}
+        style = looks[label] | {"linewidth": 1.2, "markersize": 3.2, "markevery": 1, "zorder": 4}
         ax.plot(*made.theta.T, **style, label=label + _diverged(made))
         if look_ahead and made.queries is not None:
             ax.plot(*made.queries.reshape(-1, 2).T, "x", color=style["color"], ms=4, alpha=0.7, zorder=3)
         data[label] = made.theta
-    ax.plot(*np.asarray(theta0, float), "o", color="white", mec="black", ms=6, zorder=5)
+    ax.plot(*theta0, "o", color="white", mec="black", ms=6, zorder=5)
     ax.plot(*minimizers.T, "+", color="black", ms=9, mew=1.4, zorder=5)
     ax.set(xlim=box[0], ylim=box[1], xlabel="theta 1", ylabel="theta 2")
     wide, high = np.ptp(box[0]), np.ptp(box[1])
@@ -96,8 +100,8 @@ def plot_path(
     ax.grid(False)
     if len(runs) > 1 or any(made.diverged_at is not None for made in runs.values()):
         ax.legend(loc="best")
-    names = " and ".join(runs)
-    return Picture(fig, ax, data, f"{names} from the open dot over the contours of f; + is a minimizer.")
+    known = "; + is a minimizer" if len(minimizers) else ""
+    return Picture(fig, ax, data, f"{' and '.join(runs)} from the open dot over the contours of f{known}.")
 
 
 def plot_error(
@@ -140,12 +144,16 @@ def plot_error(
     """
     if of not in ("distance", "gap"):
         raise ValueError(f'of is {of!r}; give "distance" or "gap".')
-    fig, ax = axes_for(ax)
-    oracle, problem = problem, _problem(problem, np.size(theta0))
+    oracle, problem = problem, _problem(problem, np.size(theta0), theta0)
     grad = oracle if hasattr(oracle, "at_step") else problem.grad
-    theta0 = np.broadcast_to(np.asarray(theta0, float), (problem.dim,))
+    theta0 = _start(theta0, problem)
+    if np.array_equal(theta0, problem.minimizer):
+        raise ValueError(f"theta0={theta0.tolist()} is the minimizer, and no error shows; start elsewhere.")
     data: dict[str, Any] = {"t": np.arange(count_of("steps", steps) + 1)}
-    for label, rule in rules_of(rules).items():
+    several = rules_of(rules)
+    looks = looks_of(several)
+    fig, ax = axes_for(ax)
+    for label, rule in several.items():
         made = run(rule, grad, theta0, steps, rng=rng)
         with np.errstate(all="ignore"):
             error = (
@@ -154,17 +162,18 @@ def plot_error(
                 else problem.gap(made.theta)
             )
         data[label] = np.where(np.isfinite(error), error, np.nan)
-        (line,) = ax.semilogy(data["t"], np.where(data[label] > 0, data[label], np.nan), **rule_style(rule))
+        (line,) = ax.semilogy(data["t"], np.where(data[label] > 0, data[label], np.nan), **looks[label])
         label_end(ax, line, label + _diverged(made))
         if theory and isinstance(problem, Quadratic) and not (rule.schedules or made.diverged_at):
-            rho = float(worst_rate(rule, problem.mu, problem.L))
+            try:
+                rho = float(worst_rate(rule, problem.mu, problem.L))
+            except NotLinear:  # its error has no such rate
+                continue
             data[f"{label}, rate"] = data[label][0] * rho ** (data["t"] * (2 if of == "gap" else 1))
             ax.semilogy(data["t"], data[f"{label}, rate"], **THEORY)
     ax.set(xlabel="steps t", ylabel=f"{'distance to the minimizer' if of == 'distance' else 'f - min f'}")
     ax.margins(x=0.02)
-    return Picture(
-        fig, ax, data, f"The {of} of {' and '.join(rules_of(rules))} against steps; dashed, the rate."
-    )
+    return Picture(fig, ax, data, f"The {of} of {' and '.join(several)} against steps; dashed, the rate.")
 
 
 def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | None = None) -> Picture:
@@ -196,10 +205,12 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
     >>> sorted(plot_motion(heavy_ball.at(gamma=0.9), 0.1, 40).data)
     ['heavy_ball', 'heavy_ball, envelope', 't']
     """
+    lam, several = number("lam", lam), rules_of(rules)
+    looks = looks_of(several)
     fig, ax = axes_for(ax)
     data: dict[str, Any] = {"t": np.arange(count_of("steps", steps, 1) + 1)}
     words = []
-    for label, rule in rules_of(rules).items():
+    for label, rule in several.items():
         rule = rule.in_unit_steps()
         theta = run(rule, lambda x: lam * x, 1.0, steps, record=("theta",)).theta
         rho = float(spectral_radius(rule, lam))
@@ -209,7 +220,7 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
             )
         regime = str(regimes(rule, lam))
         words.append(regime if rho < 1 else "diverges" if rho > 1 else "does not converge")
-        style = rule_style(rule)
+        style = looks[label]
         ax.plot(data["t"], theta, **style | {"markevery": 1, "markersize": 3, "linewidth": 1.2})
         for sign in (1, -1):
             ax.plot(data["t"], sign * envelope, **THEORY | {"color": style["color"]})
@@ -227,14 +238,24 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
     )
 
 
-def _problem(problem: Any, dim: int) -> Problem:
+def _problem(problem: Any, dim: int, at: Any) -> Problem:
     while not isinstance(problem, Problem) and hasattr(problem, "problem"):
         problem = problem.problem  # an oracle wraps one
     if isinstance(problem, Problem):
         return problem
     if not callable(problem):
         raise ValueError(f"{problem!r} is no problem and no function; give a Problem or f itself.")
-    return Problem.from_function(problem, dim)
+    at = np.asarray(at)  # the start is in the domain, if any point is
+    return Problem.from_function(
+        problem, dim, at=at if at.shape == (dim,) and at.dtype.kind in "iuf" else None
+    )
+
+
+def _start(theta0: Any, problem: Problem) -> Array:
+    start = np.asarray(theta0)
+    if start.dtype.kind not in "iuf" or start.shape not in ((), (problem.dim,)):
+        raise ValueError(f"theta0 is {theta0!r}; give {problem.dim} numbers, or one for all coordinates.")
+    return np.broadcast_to(start.astype(float), (problem.dim,))
 
 
 def _diverged(made: Run) -> str:
@@ -242,32 +263,41 @@ def _diverged(made: Run) -> str:
 
 
 def _box(
-    paths: list[Array], minimizers: Array, theta0: Array, xlim: Any, ylim: Any
+    problem: Problem, paths: list[Array], minimizers: Array, xlim: Any, ylim: Any
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Limits that hold the paths, but not what has run far away."""
-    near = np.concatenate([minimizers, theta0[None]])
+    near = np.concatenate([minimizers, *(path[:1] for path in paths)])
+    if not len(minimizers):  # the lowest point of each path stands for what it looked for
+        with np.errstate(all="ignore"):
+            heights = [np.nan_to_num(problem.value(path), nan=np.inf) for path in paths]
+        lowest = [path[np.argmin(height)] for path, height in zip(paths, heights, strict=True)]
+        near = np.concatenate([near, lowest])
     reach = 3 * max(float(np.abs(near - near.mean(axis=0)).max()), 1e-3)
     points = np.concatenate([near, *paths])
     points = points[
         np.isfinite(points).all(axis=-1) & (np.abs(points - near.mean(axis=0)).max(axis=-1) <= reach)
     ]
     low, high = points.min(axis=0), points.max(axis=0)
-    pad = 0.12 * np.maximum(high - low, 0.25 * (high - low).max())
+    pad = 0.12 * np.maximum(high - low, 0.25 * ((high - low).max() or 8.0))
     found = [(float(a), float(b)) for a, b in zip(low - pad, high + pad, strict=True)]
-    return (xlim or found[0], ylim or found[1])
+    given = [span if span is None else tuple(rising(n, span)) for n, span in (("xlim", xlim), ("ylim", ylim))]
+    return (given[0] or found[0], given[1] or found[1])
 
 
-def _contours(problem: Problem, box: Any, levels: Any, ax: Axes) -> dict[str, Any]:
+def _contours(problem: Problem, box: Any, levels: Any, ax: Axes) -> None:
     x, y = (np.linspace(*span, 121) for span in box)
     with np.errstate(all="ignore"):
         height = np.asarray(problem.value(np.stack(np.meshgrid(x, y), axis=-1)), float)
     if not np.isfinite(height).any():
         raise ValueError("f is finite nowhere on the map; give xlim and ylim where it is.")
-    floor = np.nanmin(height)
-    known = getattr(problem, "minimum", None)
-    floor = min(floor, known) if known is not None else floor
+    floor = float(np.nanmin(np.where(np.isfinite(height), height, np.nan)))
+    floor = min(floor, problem.minimum) if len(problem.minimizers) else floor
     gap = np.where(np.isfinite(height), height - floor, np.nan)
     top = float(np.nanmax(gap))
+    if top == 0:
+        raise ValueError(
+            "no level shows: f is the same all over the map; give xlim and ylim where it is not."
+        )
     if isinstance(levels, str):
         if levels != "log":
             raise ValueError(f'levels is {levels!r}; give a count, "log", or heights above the least value.')
@@ -276,11 +306,15 @@ def _contours(problem: Problem, box: Any, levels: Any, ax: Axes) -> dict[str, An
         count = count_of("levels", levels, 1)
         lines = top * (np.arange(1, count + 1) / count) ** 2
     else:
-        lines = np.sort(np.asarray(list(levels), float))
+        try:
+            lines = np.unique(np.asarray(list(levels), float))
+        except (TypeError, ValueError):
+            lines = np.empty(0)
+        if not lines.size or not np.isfinite(lines).all():
+            raise ValueError(f"levels are {levels!r}; give heights above the least value, or a count.")
     if not ((lines > 0) & (lines <= top)).any():
         raise ValueError(
             f"no level shows: f rises {top:.3g} above its least value on this map, and the levels are "
             f"{lines.min():.3g} to {lines.max():.3g}; give heights above the least value."
         )
     ax.contour(x, y, gap, lines, colors="0.75", linewidths=0.8, zorder=1)
-    return {}
