@@ -40,7 +40,7 @@ from momentum_lib.plots.paths import plot_error, plot_motion, plot_path
 from momentum_lib.problems import Problem, Quadratic
 from momentum_lib.rules import gradient_descent, heavy_ball, nesterov
 from momentum_lib.runner import run
-from momentum_lib.spectrum import stability_limit
+from momentum_lib.spectrum import iteration_matrix, stability_limit
 from momentum_lib.tuning import lower_rate, minimax, tune, worst_rate
 
 __all__ = ["Report", "Section", "compare", "report"]
@@ -271,7 +271,9 @@ class Report:
         title = html.escape(f"{self.rule.name}: a report")
         body = "\n".join(f"<section>{section._repr_html_()}</section>" for section in self.sections)
         head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        page = f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{title}</h1>{body}</body></html>\n'
+        page = (
+            f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{title}</h1>{body}</body></html>\n'
+        )
         write_whole(path, page.encode())
         for section in self.sections if csv else ():
             word = re.sub(r"[^a-z]+", "-", section.title.lower()).strip("-")
@@ -343,10 +345,9 @@ class _About(NamedTuple):
     @property
     def plane(self) -> Rule:
         """The rule with two letters to spread: those left open, else its step size and momentum."""
+        iteration_matrix(self.at.closed(), 1.0)  # refuses what is not linear
         try:
             return plane_of(self.open).rule
-        except NotLinear:
-            raise
         except RuleError:
             return self.at
 
@@ -366,15 +367,27 @@ def _source(about: _About) -> Iterator[Any]:
         text = inspect.getsource(about.given.base.step)
     except (OSError, TypeError):
         text = ""
-    yield _Code(textwrap.dedent(text)) if text else "Its source is not at hand: it was typed where none is kept."
+    yield (
+        _Code(textwrap.dedent(text))
+        if text
+        else "Its source is not at hand: it was typed where none is kept."
+    )
     roles = dict.fromkeys(about.given.step_letters, "step size")
     roles |= dict.fromkeys(about.given.momentum_letters, "momentum")
     rows = [
-        (name, roles.get(name, ""), str(about.given.setting.get(name, "open")), str(about.at.setting.get(name, "open")))
+        (
+            name,
+            roles.get(name, ""),
+            str(about.given.setting.get(name, "open")),
+            str(about.at.setting.get(name, "open")),
+        )
         for name in about.given.hyper
     ]
     yield pd.DataFrame(rows, columns=["letter", "role", "given", "shown below"])
-    slots = (f"{s} ({'a point' if point else 'starts at 0'})" for s, point in zip(about.given.slots, about.given.at_rest))
+    slots = (
+        f"{s} ({'a point' if point else 'starts at 0'})"
+        for s, point in zip(about.given.slots, about.given.at_rest)
+    )
     yield f"State: {', '.join(slots)}. It reports {about.given.slots[0]}."
     if about.given.free and not about.at.free:
         yield f"Letters were left open; shown is the best setting for curvatures from {about.mu:g} to 1: {about.at}."
@@ -383,7 +396,12 @@ def _source(about: _About) -> Iterator[Any]:
 def _in_symbols(about: _About) -> Iterator[Any]:
     from momentum_lib.symbolic import latex
 
-    yield _Formula(latex(about.open))
+    try:
+        yield _Formula(latex(about.open))
+    except TypeError:  # NumPy's functions refuse symbols
+        raise RuleError(
+            f"{about.open.name} computes with more than + - * / **; read its lines above."
+        ) from None
 
 
 def _which_method(about: _About) -> Iterator[Any]:
@@ -392,7 +410,9 @@ def _which_method(about: _About) -> Iterator[Any]:
     found = identify(about.open)
     yield f"{found!r}"
     if found.mapping:
-        yield pd.DataFrame([(k, str(v)) for k, v in found.mapping.items()], columns=["its letter", "in yours"])
+        yield pd.DataFrame(
+            [(k, str(v)) for k, v in found.mapping.items()], columns=["its letter", "in yours"]
+        )
 
 
 def _beside(about: _About) -> Iterator[Any]:
@@ -403,7 +423,6 @@ def _beside(about: _About) -> Iterator[Any]:
 def _matrix(about: _About) -> Iterator[Any]:
     import sympy
 
-    from momentum_lib.spectrum import iteration_matrix
     from momentum_lib.symbolic import characteristic_polynomial, exact, jury_conditions, latex
 
     lam, z = sympy.symbols("lam z")
@@ -434,7 +453,13 @@ def _tuning(about: _About) -> Iterator[Any]:
         rates = {**rates, "lower bound": float(lower_rate(kappa))}
         row = {"kappa": kappa, "setting": _setting(best)}
         # What is left of 1 - rate is what counts: steps per factor e.
-        rows.append(row | {name: round(-1 / math.log(rate), 1) if 0 < rate < 1 else math.inf if rate else 0.0 for name, rate in rates.items()})
+        rows.append(
+            row
+            | {
+                name: round(-1 / math.log(rate), 1) if 0 < rate < 1 else math.inf if rate else 0.0
+                for name, rate in rates.items()
+            }
+        )
     yield pd.DataFrame(rows)
     yield "Steps per factor e, -1/log(rate), at the best setting for each condition number; fewer is better."
 
@@ -446,10 +471,17 @@ def _atlas(about: _About) -> Iterator[Any]:
 def _motion(about: _About) -> Iterator[Any]:
     curvatures = np.array([about.mu, math.sqrt(about.mu), 1.0])
     fig, axes = plt.subplots(1, 3, figsize=(10, 3.2))
-    views = [plot_motion(about.at.closed(), float(lam), 60, ax=ax) for lam, ax in zip(curvatures, axes, strict=True)]
+    views = [
+        plot_motion(about.at.closed(), float(lam), 60, ax=ax)
+        for lam, ax in zip(curvatures, axes, strict=True)
+    ]
     for view, lam in zip(views, curvatures, strict=True):
         view.ax.set_title(f"curvature {lam:g}")
-    data = {f"{name}, lam {lam:g}": v for view, lam in zip(views, curvatures, strict=True) for name, v in view.data.items()}
+    data = {
+        f"{name}, lam {lam:g}": v
+        for view, lam in zip(views, curvatures, strict=True)
+        for name, v in view.data.items()
+    }
     yield Picture(fig, axes[0], data, "The motion on the flattest, a middle and the steepest direction.")
     found = damping(about.at.closed(), curvatures)
     names = ("roots", "ratio", "period", "half_life", "overshoot")
@@ -472,7 +504,9 @@ def _noise(about: _About) -> Iterator[Any]:
 
 def _worst_case(about: _About) -> Iterator[Any]:
     rules = about.beside(gradient_descent)
-    table = {label: [_certified(rule, about.mu, steps) for steps in (1, 2, 3)] for label, rule in rules.items()}
+    table = {
+        label: [_certified(rule, about.mu, steps) for steps in (1, 2, 3)] for label, rule in rules.items()
+    }
     yield pd.DataFrame({"steps": [1, 2, 3], **table})
     yield (
         f"The largest distance to the minimizer that any function with curvatures from {about.mu:g} to 1 can leave, "
@@ -506,7 +540,10 @@ def _training(about: _About) -> Iterator[Any]:
     for label, rule in about.beside(heavy_ball).items():
         if len(rule.step_letters) != 1:
             raise RuleError(f"{rule.name} has not one step size to try five values of.")
-        tried = [train(rule.at(**{rule.step_letters[0]: h}), about.task, about.steps) for h in (0.01, 0.03, 0.1, 0.3, 1.0)]
+        tried = [
+            train(rule.at(**{rule.step_letters[0]: h}), about.task, about.steps)
+            for h in (0.01, 0.03, 0.1, 0.3, 1.0)
+        ]
         best[label] = min(tried, key=lambda made: float(made.error[-1]))
     yield plot_training(best)
     yield f"The best of five step sizes each, one seed: {'; '.join(str(made.rule) for made in best.values())}."

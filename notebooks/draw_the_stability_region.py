@@ -12,8 +12,18 @@ BOX = {"facecolor": "white", "edgecolor": "none", "pad": 2}
 
 def draw_triangle(data, corners, ax):
     """Runs that converged and diverged, and the three conditions with what a root does on each."""
-    for mask, marker, color in (("converged", "o", "#0072B2"), ("diverged", "x", "#999999")):
-        ax.plot(data["h"][data[mask]], data["gamma"][data[mask]], marker, color=color, ms=4, label=mask)
+    for mask, marker, color in (
+        ("converged", "o", "#0072B2"),
+        ("diverged", "x", "#999999"),
+    ):
+        ax.plot(
+            data["h"][data[mask]],
+            data["gamma"][data[mask]],
+            marker,
+            color=color,
+            ms=4,
+            label=mask,
+        )
     ax.plot(*np.array([*corners, corners[0]], float).T, **THEORY, path_effects=HALO)
     labels = (
         ((-0.1, 0), 90, "root at +1"),
@@ -22,7 +32,13 @@ def draw_triangle(data, corners, ax):
     )
     for (x, y), turn, text in labels:
         ax.text(x, y, text, rotation=turn, ha="center", va="center", bbox=BOX)
-    ax.set(xlabel="eta·lam", ylabel="gamma", xlim=(-0.2, 4.25), ylim=(-1.1, 1.25), aspect="equal")
+    ax.set(
+        xlabel="eta·lam",
+        ylabel="gamma",
+        xlim=(-0.2, 4.25),
+        ylim=(-1.1, 1.25),
+        aspect="equal",
+    )
     ax.figure.legend(loc="outside right center")
 
 
@@ -31,15 +47,38 @@ def finish_rate_map(arm, critical, ends, height, ax):
     ax.plot(arm, critical, **THEORY, path_effects=HALO)
     casing = [patheffects.withStroke(linewidth=5, foreground="white")]
     ax.plot(
-        ends, [height] * 2, "-o", color="#D55E00", lw=2.8, ms=8, mec="white", zorder=5, path_effects=casing
+        ends,
+        [height] * 2,
+        "-o",
+        color="#D55E00",
+        lw=2.8,
+        ms=8,
+        mec="white",
+        zorder=5,
+        path_effects=casing,
     )
     for x, name, align in ((ends[0], "eta·mu", "left"), (ends[1], "eta·L", "right")):
-        ax.annotate(name, (x, height), (0, 9), textcoords="offset points", ha=align, va="bottom", bbox=BOX)
+        ax.annotate(
+            name,
+            (x, height),
+            (0, 9),
+            textcoords="offset points",
+            ha=align,
+            va="bottom",
+            bbox=BOX,
+        )
     ax.text(3.25, -0.5, "unstable", ha="center", bbox=BOX)
     text = "critical damping:\ngamma = (1 − √(eta·lam))²"
     arrow = {"arrowstyle": "-", "color": "#333333", "lw": 0.8}
     ax.annotate(
-        text, (3.55, 0.781), (3.2, 0.12), ha="center", va="center", bbox=BOX, arrowprops=arrow, fontsize=10
+        text,
+        (3.55, 0.781),
+        (3.2, 0.12),
+        ha="center",
+        va="center",
+        bbox=BOX,
+        arrowprops=arrow,
+        fontsize=10,
     )
     ax.set(xlim=(0, 4.15), ylim=(-1.04, 1.04), yticks=[-1, -0.5, 0, 0.5, 1])
 
@@ -49,7 +88,9 @@ def finish_worst_map(low, high, gammas, optimum, ax):
     ax.fill_betweenx(gammas, low, high, color="white", alpha=0.35, lw=0)
     for end in (low, high):
         ax.plot(end, gammas, **THEORY, path_effects=HALO)
-    ax.annotate("Polyak's optimum", optimum[:2], (10, -12), textcoords="offset points", bbox=BOX)
+    ax.annotate(
+        "Polyak's optimum", optimum[:2], (10, -12), textcoords="offset points", bbox=BOX
+    )
     ax.text(1.5, 0.85, "all equally good", ha="center", bbox=BOX)
     ax.text(3.4, 0.1, "diverges", ha="center", bbox=BOX)
     ax.set(xlim=(0, 4.1), ylim=(0, 1))
@@ -59,17 +100,29 @@ def draw_cone(theta, ax):
     """Iterates from 0 as rows, time downward; entries that are exactly 0 stay white."""
     steps, n = theta.shape
     extent = (0.5, n + 0.5, steps - 0.5, -0.5)
-    image = ax.imshow(np.where(theta == 0, np.nan, theta), origin="upper", extent=extent, norm=PowerNorm(0.4))
+    image = ax.imshow(
+        np.where(theta == 0, np.nan, theta),
+        origin="upper",
+        extent=extent,
+        norm=PowerNorm(0.4),
+    )
     ax.plot([0.5, n + 0.5], [0.5, n + 0.5], **THEORY, path_effects=HALO)
     ax.grid(False)
-    ax.set(xlabel="coordinate", ylabel="steps", xlim=(0.5, n + 0.5), ylim=(steps - 0.5, -0.5))
+    ax.set(
+        xlabel="coordinate",
+        ylabel="steps",
+        xlim=(0.5, n + 0.5),
+        ylim=(steps - 0.5, -0.5),
+    )
     ax.figure.colorbar(image, ax=ax, label="weight", location="left")
 
 
 def draw_gaps(gaps, ax):
     """The loss above its minimum, method by method, over the bound that nothing passes."""
     for name in ("chebyshev", "gradient_descent", "nesterov", "heavy_ball"):
-        (line,) = ax.semilogy(gaps["steps"], gaps[name], **rule_style(name) | {"marker": ""})
+        (line,) = ax.semilogy(
+            gaps["steps"], gaps[name], **rule_style(name) | {"marker": ""}
+        )
         label_end(ax, line, name if name != "chebyshev" else "")
     ax.text(7, 0.16, "chebyshev", color=rule_style("chebyshev")["color"])
     ax.semilogy(gaps["steps"], gaps["lower bound"], **THEORY)

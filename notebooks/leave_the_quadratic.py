@@ -33,7 +33,13 @@ GRAYS = ("0.65", "0.45", "0.25", "0.0")
 def draw_survival(time, inside, ax):
     """The share of walkers still inside, darker and thicker for more momentum."""
     for i, (gamma, share) in enumerate(inside.items()):
-        ax.plot(time, share, color=GRAYS[i], linewidth=1 + 0.5 * i, label=f"gamma = {gamma:g}")
+        ax.plot(
+            time,
+            share,
+            color=GRAYS[i],
+            linewidth=1 + 0.5 * i,
+            label=f"gamma = {gamma:g}",
+        )
     ax.set(xlabel="time, alpha times steps", ylim=(0, 1.02))
 
 
@@ -50,10 +56,22 @@ def draw_success(etas, shares, ax):
 
 def draw_cycle_basin(cycles, reach, cycle, ax):
     """Dark, the starts (theta, v) that end on the cycle; its own states as stars."""
-    ax.imshow(cycles, origin="lower", extent=(-reach, reach) * 2, cmap="cividis_r", aspect="auto")
+    ax.imshow(
+        cycles,
+        origin="lower",
+        extent=(-reach, reach) * 2,
+        cmap="cividis_r",
+        aspect="auto",
+    )
     ax.axhline(0, color="black", linewidth=0.8, linestyle=":")
     points = np.array([float(x) for x in cycle])
-    ax.plot(points, np.roll(points, 1) - points, "w*", markeredgecolor="black", markersize=12)
+    ax.plot(
+        points,
+        np.roll(points, 1) - points,
+        "w*",
+        markeredgecolor="black",
+        markersize=12,
+    )
     ax.grid(False)
     ax.set(xlabel="start, theta", ylabel="start, velocity v")
 
@@ -64,7 +82,9 @@ def draw_cycle_map(shortest, h, gamma, star, ax):
     norm = BoundaryNorm(np.arange(lengths[0], lengths[-1] + 2) - 0.5, 256)
     extent = (h[0], h[-1], gamma[0], gamma[-1])
     shown = np.ma.masked_equal(shortest, 0)
-    image = ax.imshow(shown, origin="lower", extent=extent, aspect="auto", cmap="viridis", norm=norm)
+    image = ax.imshow(
+        shown, origin="lower", extent=extent, aspect="auto", cmap="viridis", norm=norm
+    )
     ax.figure.colorbar(image, ax=ax, label="shortest cycle, steps", ticks=lengths)
     ax.plot(2 * (1 + gamma), gamma, **THEORY)
     ax.plot(2 * (1 - gamma), gamma, color="black", linewidth=1.5)
@@ -77,7 +97,9 @@ def draw_cycle_map(shortest, h, gamma, star, ax):
 def draw_worst(steps, curves, ax):
     """Worst squared distances; what is known by formula dashed or with its own look."""
     looks = {"heavy ball, all functions": rule_style("heavy_ball") | {"markevery": 1}}
-    looks["triple momentum, all functions"] = rule_style("triple_momentum") | {"markevery": 1}
+    looks["triple momentum, all functions"] = rule_style("triple_momentum") | {
+        "markevery": 1
+    }
     for name, values in curves.items():
         ax.semilogy(steps, values, **looks.get(name, THEORY), label=name)
     ax.set(xlabel="steps")

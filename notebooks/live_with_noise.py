@@ -57,10 +57,24 @@ def draw_floors(data, ax):
     """Measured over predicted floor against the predicted one, with standard errors."""
     for name, part in data.groupby("rule"):
         look = rule_style(name) | {"linestyle": "", "markersize": 5, "markevery": 1}
-        ratio, error = part["measured"] / part["predicted"], part["error"] / part["predicted"]
-        ax.errorbar(part["predicted"], ratio, error, **look, elinewidth=1, label=name.replace("_", " "))
+        ratio, error = (
+            part["measured"] / part["predicted"],
+            part["error"] / part["predicted"],
+        )
+        ax.errorbar(
+            part["predicted"],
+            ratio,
+            error,
+            **look,
+            elinewidth=1,
+            label=name.replace("_", " "),
+        )
     ax.axhline(1, **THEORY)
-    ax.set(xscale="log", xlabel="predicted variance of theta (log scale)", ylabel="measured / predicted")
+    ax.set(
+        xscale="log",
+        xlabel="predicted variance of theta (log scale)",
+        ylabel="measured / predicted",
+    )
     ax.legend(loc="lower right")
 
 
@@ -70,9 +84,13 @@ def draw_ratios(gammas, exact, dots, ax):
     for (name, ratio), (color, marker) in zip(exact.items(), looks, strict=True):
         ax.semilogy(gammas, ratio, **THEORY)
         g, measured, error = dots[name]
-        made = ax.errorbar(g, measured, error, color=color, marker=marker, linestyle="", capsize=3)
+        made = ax.errorbar(
+            g, measured, error, color=color, marker=marker, linestyle="", capsize=3
+        )
         label_end(ax, made.lines[0], name)
-    ax.set(xlabel="gamma", ylabel="variance of theta over that\nat gamma = 0 (log scale)")
+    ax.set(
+        xlabel="gamma", ylabel="variance of theta over that\nat gamma = 0 (log scale)"
+    )
     ax.set_yticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
     ax.minorticks_off()
 
@@ -83,7 +101,12 @@ def draw_thresholds(h, growth, ax):
     ax.semilogx(h, growth["mean square"], **THEORY | {"linestyle": "-"})
     ax.semilogx(h, growth["typical run"], "o", color="#0072B2")
     ax.axhline(1, color="0.6", linewidth=0.8)
-    ax.annotate("root mean square", (0.1, 1.05), (0.02, 1.12), arrowprops={"arrowstyle": "-", "color": "0.5"})
+    ax.annotate(
+        "root mean square",
+        (0.1, 1.05),
+        (0.02, 1.12),
+        arrowprops={"arrowstyle": "-", "color": "0.5"},
+    )
     ax.annotate("typical run, measured", (0.15, 1.058), (0.25, 1.03), color="#0072B2")
     ax.annotate("mean", (1.0, 0.955), va="bottom")
     ax.set(xlabel="h = eta lam (log scale)", ylabel="factor a step", ylim=(0.93, 1.25))
@@ -94,7 +117,9 @@ def draw_times(times, axes):
     for ax, (c, part) in zip(axes, times.groupby("c"), strict=True):
         for name, curve in part.groupby("rule"):
             look = rule_style(name) | {"markevery": 1}
-            ax.loglog(curve["kappa"], curve["time"], **look, label=name.replace("_", " "))
+            ax.loglog(
+                curve["kappa"], curve["time"], **look, label=name.replace("_", " ")
+            )
         ax.set(xlabel="kappa (log scale)", title=f"c = {c}")
     axes[-1].legend(loc="upper left")
     axes[0].set_ylabel("steps, 1/(1 - rho) (log scale)")
@@ -107,8 +132,12 @@ def draw_batches(batches, best, axes):
         axes[0].loglog(batches, rows["time"], **look, label=name.replace("_", " "))
     letters = {"eta/(1 - gamma)": "#0072B2", "eta": "#009E73", "1 - gamma": "#CC79A7"}
     for (name, color), marker in zip(letters.items(), "osD", strict=True):
-        axes[1].loglog(batches, best["heavy_ball"][name], color=color, marker=marker, label=name)
-    for ax, text in zip(axes, ("steps, 1/(1 - rho)", "heavy ball's best letters"), strict=True):
+        axes[1].loglog(
+            batches, best["heavy_ball"][name], color=color, marker=marker, label=name
+        )
+    for ax, text in zip(
+        axes, ("steps, 1/(1 - rho)", "heavy ball's best letters"), strict=True
+    ):
         ax.set(xlabel="batch size B (log scale)", ylabel=f"{text} (log scale)")
     axes[0].legend(loc="center right")
     axes[1].legend(loc="center right", bbox_to_anchor=(1, 0.36))
@@ -120,7 +149,13 @@ def draw_gaps(etas, gammas, gaps, axes):
         for j, gamma in enumerate(gammas):
             shown = gap[:, j].copy()
             shown[shown >= 1] = float("nan")
-            ax.loglog(etas / (1 - gamma), shown, **LOOKS[gamma], markersize=4, label=f"{gamma:g}")
+            ax.loglog(
+                etas / (1 - gamma),
+                shown,
+                **LOOKS[gamma],
+                markersize=4,
+                label=f"{gamma:g}",
+            )
         ax.set(xlabel="eta / (1 - gamma) (log scale)", title=f"batch {batch}")
     axes[0].set_ylabel("f - min f after 200 steps (log scale)")
     axes[0].legend(title="gamma", loc="lower left")

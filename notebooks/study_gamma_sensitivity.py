@@ -22,8 +22,16 @@ REGIMES = (
 def draw_step_maps(eta, gamma, counted, predicted, best, axes):
     """Counted steps, and their ratio to the prediction; hatched where a setting diverges."""
     looks = (
-        (counted, "steps to a millionth (log scale)", {"norm": LogNorm(20, 20_000), "cmap": "viridis_r"}),
-        (counted / predicted, "counted / predicted", {"vmin": 0.7, "vmax": 1.3, "cmap": "PuOr"}),
+        (
+            counted,
+            "steps to a millionth (log scale)",
+            {"norm": LogNorm(20, 20_000), "cmap": "viridis_r"},
+        ),
+        (
+            counted / predicted,
+            "counted / predicted",
+            {"vmin": 0.7, "vmax": 1.3, "cmap": "PuOr"},
+        ),
     )
     for ax, (values, label, look) in zip(axes, looks, strict=True):
         image = ax.pcolormesh(eta, 1 - gamma, values, **look, rasterized=True)
@@ -41,17 +49,27 @@ def draw_margins(change, costs, limits, axes):
     for ax, (of, (by_rate, counted)) in zip(axes, costs.items(), strict=True):
         end = 100 * limits[of]
         ax.semilogy(
-            100 * change, np.where(np.isfinite(counted), counted, np.nan), color=BLUE, label="counted"
+            100 * change,
+            np.where(np.isfinite(counted), counted, np.nan),
+            color=BLUE,
+            label="counted",
         )
         ax.semilogy(100 * change, by_rate, **THEORY, label="by the rate")
         ax.axvline(end, color=VERMILION, linewidth=1.2)
         ax.axvspan(end, max(6.5, 1.1 * end), **DIVERGES)
         ax.text(-11.5, 6, f"diverges beyond +{end:.3g} %", color=VERMILION)
         ax.plot(0, 1, "*", color="white", mec="black", ms=12, zorder=4)
-        ax.set(xlabel=f"change of {names[of]} (%)", ylim=(0.8, 8), xlim=(-12, max(6.5, 1.1 * end)))
+        ax.set(
+            xlabel=f"change of {names[of]} (%)",
+            ylim=(0.8, 8),
+            xlim=(-12, max(6.5, 1.1 * end)),
+        )
         ax.set_yticks([1, 2, 4, 8], ["1", "2", "4", "8"])
         ax.minorticks_off()
-    axes[0].set(ylabel="steps over those at the star\n(log scale)", title="gamma moved, eta kept")
+    axes[0].set(
+        ylabel="steps over those at the star\n(log scale)",
+        title="gamma moved, eta kept",
+    )
     axes[1].set(title="eta moved, gamma kept")
     axes[0].legend(loc="center left")
 
@@ -64,16 +82,23 @@ def draw_regret(kappas, regret, descent, ax):
         label_end(ax, line, f"gamma {gamma:g}")
     ax.loglog(kappas[descent < 250], descent[descent < 250], color=GREY, linestyle=":")
     ax.text(8e3, 110, "gradient descent", color=GREY, ha="right")
-    ax.set(xlabel="condition number kappa (log scale)", ylabel="steps over fewest steps (log scale)")
+    ax.set(
+        xlabel="condition number kappa (log scale)",
+        ylabel="steps over fewest steps (log scale)",
+    )
     ax.set(ylim=(0.9, 400))
 
 
 def draw_limits(gamma, theory, axes):
     """The largest learning rate over the memory, one curve a regime: as eta, and as eta/(1 - gamma)."""
     for ax, unit in zip(axes, (1 + 0 * gamma, 1 - gamma), strict=True):
-        for (name, limit), (color, style, marker) in zip(theory.items(), REGIMES, strict=True):
+        for (name, limit), (color, style, marker) in zip(
+            theory.items(), REGIMES, strict=True
+        ):
             look = {"color": color, "linestyle": style, "marker": marker, "mfc": "none"}
-            ax.loglog(1 / (1 - gamma), limit / unit, **look, markevery=23, lw=1.6, label=name)
+            ax.loglog(
+                1 / (1 - gamma), limit / unit, **look, markevery=23, lw=1.6, label=name
+            )
         ticks = np.array([0, 0.5, 0.9, 0.99])
         top = ax.secondary_xaxis("top")
         top.set_xticks(1 / (1 - ticks), [f"{tick:g}" for tick in ticks])
@@ -83,18 +108,30 @@ def draw_limits(gamma, theory, axes):
     axes[0].set_ylabel("largest eta·L (log scale)")
     axes[1].set_ylabel("largest eta·L/(1 − gamma) (log scale)")
     handles, labels = axes[0].get_legend_handles_labels()
-    axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
+    axes[0].figure.legend(
+        handles, labels, loc="outside lower center", ncols=3, fontsize=9
+    )
 
 
 def draw_schedules(frame, axes):
     """The distance every arm is left with, median and range over the seeds, one panel a problem."""
-    for ax, (problem, part) in zip(axes, frame.groupby("problem", sort=False), strict=True):
+    for ax, (problem, part) in zip(
+        axes, frame.groupby("problem", sort=False), strict=True
+    ):
         fixed = part["arm"].str.fullmatch(r"[\d.]+").to_numpy()
         place = np.arange(len(part))
         for mask, color, marker in ((fixed, BLUE, "o"), (~fixed, VERMILION, "D")):
             few = part[mask]
             spread = np.stack([few["median"] - few["low"], few["high"] - few["median"]])
-            ax.errorbar(place[mask], few["median"], spread, fmt=marker, color=color, capsize=3, linewidth=1.2)
+            ax.errorbar(
+                place[mask],
+                few["median"],
+                spread,
+                fmt=marker,
+                color=color,
+                capsize=3,
+                linewidth=1.2,
+            )
         ax.axhline(part[fixed]["median"].min(), color=BLUE, linewidth=0.8)
         wide = part["median"].max() > 10 * part["median"].min()
         ax.set_yscale("log" if wide else "linear")
@@ -106,12 +143,18 @@ def draw_schedules(frame, axes):
 
 def draw_wrong(factor, price, expected, ax):
     """What Polyak's setting costs when mu or L is assumed `factor` times its value."""
-    for (name, cost), color, line in zip(price.items(), (BLUE, VERMILION), ("-", "-."), strict=True):
+    for (name, cost), color, line in zip(
+        price.items(), (BLUE, VERMILION), ("-", "-."), strict=True
+    ):
         ax.loglog(factor, cost, color=color, linestyle=line, label=f"wrong {name}")
     ax.loglog(factor, expected, **THEORY, label="derived, wrong mu")
     ax.axvspan(factor[0], 1, ymax=0.1, **DIVERGES | {"edgecolor": VERMILION})
     ax.text(0.25, 1.2, "L too small: diverges", color=VERMILION, ha="center")
-    ax.set(xlabel="assumed over true (log scale)", ylabel="steps over fewest (log scale)", ylim=(0.9, 9))
+    ax.set(
+        xlabel="assumed over true (log scale)",
+        ylabel="steps over fewest (log scale)",
+        ylim=(0.9, 9),
+    )
     ax.set_yticks([1, 2, 4, 8], ["1", "2", "4", "8"])
     ax.minorticks_off()
     ax.legend(loc="upper center")

@@ -10,7 +10,7 @@ from .read_the_eigenvalues import check_guarantee, check_nesterov_bound, check_p
 from .start_here import check_half_ahead, check_hand_tuned
 from .study_gamma_sensitivity import check_margin, check_one_gamma, check_same_floor
 from .verdict import Verdict, checked
-from .mind_the_details import check_follow, check_safe_eta, check_same_decay
+from .mind_the_details import check_carry_on, check_follow, check_safe_eta
 from .train_a_network import check_edge, check_first_try, check_pace
 from .train_a_recurrent_network import check_guess, check_largest_rate, check_success_share
 from .unify_the_variants import check_disguise, check_halfway_letters, check_previous_point

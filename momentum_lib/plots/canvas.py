@@ -164,9 +164,7 @@ def plane_of(rule: Any) -> Plane:
         A rule with no single step size, or with no one letter to spread beside it.
     """
     if isinstance(rule, list | tuple | Mapping):
-        raise RuleError(
-            f"a map is of one rule, and got {len(rule)}; draw one after the other, each in its ax=."
-        )
+        raise RuleError(f"a map is of one rule, and got {len(rule)}; draw each into an ax= of its own.")
     rule = a_rule(rule)
     if len(rule.step_letters) != 1:
         found = " and ".join(rule.step_letters) or "none"
@@ -176,9 +174,11 @@ def plane_of(rule: Any) -> Plane:
     if not others:
         others = [name for name in rule.momentum_letters if name != step]
     if len(others) != 1:
-        found = f"leaves {' and '.join(others)} open" if others else "has no momentum to spread"
+        left = set(others) & set(rule.free)
+        found = f"{'leaves' if left else 'has'} {', '.join(others)}{' open' if left else ''}"
+        remedy = "leave one open and set the others with .at()" if others else "draw its error or its path"
         raise RuleError(
-            f"a map needs one letter beside {step} and {rule} {found}; set the others with .at()."
+            f"a map needs one letter beside {step} and {rule} {found if others else 'has no momentum'}; {remedy}."
         )
     return Plane(rule, step, others[0])
 

@@ -283,7 +283,9 @@ def plot_training(
         if hasattr(made, "index"):
             t, values = made.index.to_numpy(), made.to_numpy().T
         else:
-            several = [made] if hasattr(made, of) else list(made)
+            several = list(made) if isinstance(made, list | tuple) else [made]
+            if not several or not all(hasattr(one, of) for one in several):
+                raise ValueError(f"{label} is {made!r}, no training with its {of}; give what train returns.")
             if any(not np.array_equal(one.t, several[0].t) for one in several):
                 raise ValueError(
                     f"the trainings of {label} were recorded at different steps; use one every=."

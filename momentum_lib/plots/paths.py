@@ -245,10 +245,9 @@ def _problem(problem: Any, dim: int, at: Any) -> Problem:
         return problem
     if not callable(problem):
         raise ValueError(f"{problem!r} is no problem and no function; give a Problem or f itself.")
-    at = np.asarray(at)  # the start is in the domain, if any point is
-    return Problem.from_function(
-        problem, dim, at=at if at.shape == (dim,) and at.dtype.kind in "iuf" else None
-    )
+    start = np.asarray(at)  # in the domain, if any point is
+    usable = start.shape == (dim,) and start.dtype.kind in "iuf" and np.isfinite(start).all()
+    return Problem.from_function(problem, dim, at=start if usable else None)
 
 
 def _start(theta0: Any, problem: Problem) -> Array:
@@ -295,9 +294,7 @@ def _contours(problem: Problem, box: Any, levels: Any, ax: Axes) -> None:
     gap = np.where(np.isfinite(height), height - floor, np.nan)
     top = float(np.nanmax(gap))
     if top == 0:
-        raise ValueError(
-            "no level shows: f is the same all over the map; give xlim and ylim where it is not."
-        )
+        raise ValueError("no level shows: f is the same all over the map; give wider xlim and ylim.")
     if isinstance(levels, str):
         if levels != "log":
             raise ValueError(f'levels is {levels!r}; give a count, "log", or heights above the least value.')

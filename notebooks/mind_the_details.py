@@ -1,0 +1,53 @@
+"""How the figures of notebook 09 look; the mathematics stands in its cells."""
+
+import numpy as np
+
+from momentum_lib import THEORY, label_end, rule_style
+
+LINES = ("-", "--", ":")
+
+
+def draw_starts(shown, ax):
+    """Root mean squares by size of the start, told apart by dash and width; theory dashed thin."""
+    measured = [name for name in shown if "theory" not in name]
+    for name, dash, width in zip(measured, (":", "-", "-."), (3, 2.2, 1.5), strict=True):
+        (line,) = ax.semilogy(shown[name], color="#0072B2", linestyle=dash, linewidth=width)
+        label_end(ax, line, name)
+        ax.semilogy(shown[f"{name}, theory"], **THEORY)
+    ax.set(xlabel="steps t", ylabel="root mean square of ||theta|| (log scale)")
+
+
+def draw_steps(t, panels, axes):
+    """A sum and an average, each as it is and divided by 1 - gamma^t."""
+    looks = [rule_style(name) | {"markersize": 4} for name in ("heavy_ball", "bias_corrected")]
+    for ax, (title, curves) in zip(axes, panels.items(), strict=True):
+        for look, (label, values) in zip(looks, curves.items(), strict=True):
+            ax.plot(t, values, **look, label=label)
+        ax.set(title=title, xlabel="steps t", ylim=(0, 1.15 * max(map(np.max, curves.values()))))
+        ax.legend(loc="lower right")
+    axes[0].set_ylabel("step, units of eta·g")
+    axes[1].set_ylabel("average, units of g")
+
+
+def draw_blow_up(far, plain, ax):
+    """The farthest point over h / (1 - gamma), one line style a gamma; the first step dashed thin."""
+    color = rule_style("bias_corrected")["color"]
+    for (gamma, (ratio, reach)), line in zip(far.items(), LINES, strict=True):
+        ax.plot(ratio, reach, color=color, linestyle=line, linewidth=2, label=f"corrected, gamma = {gamma:g}")
+    ax.plot(ratio, plain, color=rule_style("heavy_ball")["color"], label=f"plain, gamma = {gamma:g}")
+    ax.plot(ratio, np.maximum(1, np.abs(1 - ratio)), **THEORY, label="the first step alone")
+    ax.axvline(2, color="0.6", linewidth=0.8)
+    ax.set(yscale="log", xlabel="eta·lam / (1 − gamma)", ylabel="largest |theta_t / theta_0| (log scale)")
+    ax.legend()
+
+
+def draw_stops(blocks, floors, ax):
+    """Largest distance in each 40 steps, told apart by dash and width; half ulps dashed thin."""
+    looks = (("0.55", "-", 4), ("black", (0, (1, 1.5)), 2), ("#0072B2", "-", 1.5), ("#D55E00", "--", 1.5))
+    for (name, gap), (color, line, width) in zip(blocks.items(), looks, strict=True):
+        t = 40 * np.arange(1, len(gap) + 1)
+        ax.semilogy(t, gap, color=color, linestyle=line, linewidth=width, label=name)
+    for floor in floors:
+        ax.plot([0, 4000], [floor] * 2, **THEORY)
+    ax.set(xlabel="steps t", ylabel="|theta − 1| in 32 bits (log scale)")
+    ax.legend(loc="upper right", fontsize=9)
