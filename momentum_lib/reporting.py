@@ -7,16 +7,18 @@ so the page says what does not apply and why, and everything else is there.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import inspect
 import io
 import math
 import re
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -136,7 +138,7 @@ def _row(label: str, rule: Rule, problem: Problem, theta0: Any, tol: float, cap:
             "rate": _of_linear(worst_rate, rule, problem.mu, problem.L),
             "limit": _of_linear(stability_limit, rule),
             "noise": math.sqrt(_of_linear(_variance, rule, problem.L)),
-            "overshoot": _overshoot(problem, theta, arrived),
+            "overshoot": _overshoot(problem, theta) if arrived else math.inf,
         }
     seen = theta[: steps + 1]
     return row | {
@@ -147,10 +149,10 @@ def _row(label: str, rule: Rule, problem: Problem, theta0: Any, tol: float, cap:
     }
 
 
-def _overshoot(problem: Any, theta: Any, arrived: bool) -> float:
+def _overshoot(problem: Any, theta: Any) -> float:
     axes = problem.eigenvectors
     coordinates = (theta - problem.minimizer) @ (np.eye(problem.dim) if axes is None else axes)
-    return float(np.nanmax(measure_overshoot(coordinates).largest)) if arrived else math.inf
+    return float(np.nanmax(measure_overshoot(coordinates).largest))
 
 
 def _variance(rule: Rule, lam: float) -> Any:
@@ -240,11 +242,11 @@ class Report:
         )
 
     def _repr_html_(self) -> str:
-        parts = [
-            f"<details{' open' * (number < 2)}><summary><b>{html.escape(s.title)}</b></summary>{s.html}</details>"
-            for number, s in enumerate(self.sections)
-        ]
-        return f"<h1>{html.escape(self.rule.name)}</h1>" + "\n".join(parts)
+        parts = [f"<h1>{html.escape(self.rule.name)}</h1>"]
+        for number, s in enumerate(self.sections):
+            title = f"<summary><b>{html.escape(s.title)}</b></summary>"
+            parts.append(f"<details{' open' * (number < 2)}>{title}{s.html}</details>")
+        return "\n".join(parts)
 
     def save(self, path: str | Path, *, csv: bool = False) -> Path:
         """Write the report as one self-contained file, which needs no network.
@@ -386,11 +388,11 @@ def _source(about: _About) -> Iterator[Any]:
     yield pd.DataFrame(rows, columns=["letter", "role", "given", "shown below"])
     slots = (
         f"{s} ({'a point' if point else 'starts at 0'})"
-        for s, point in zip(about.given.slots, about.given.at_rest)
+        for s, point in zip(about.given.slots, about.given.at_rest, strict=True)
     )
     yield f"State: {', '.join(slots)}. It reports {about.given.slots[0]}."
     if about.given.free and not about.at.free:
-        yield f"Letters were left open; shown is the best setting for curvatures from {about.mu:g} to 1: {about.at}."
+        yield f"Letters were open. Shown at the best setting for curvatures {about.mu:g} to 1: {about.at}."
 
 
 def _in_symbols(about: _About) -> Iterator[Any]:
@@ -417,7 +419,7 @@ def _which_method(about: _About) -> Iterator[Any]:
 
 def _beside(about: _About) -> Iterator[Any]:
     yield compare(about.beside(*_CLASSICS), about.mu, 1.0)
-    yield "Each classic at its own best setting. steps: until within a millionth; limit: the largest stable curvature."
+    yield "Each classic is at its own best setting. A run starts at 1 in 33 directions, down to a millionth."
 
 
 def _matrix(about: _About) -> Iterator[Any]:
@@ -449,19 +451,18 @@ def _tuning(about: _About) -> Iterator[Any]:
     rows = []
     for kappa in (10.0, 100.0, 1000.0, 10_000.0):
         best = minimax(about.open, 1 / kappa, 1.0)
-        rates = {about.open.name: best.rate} | {r.name: tune(r, 1 / kappa, 1.0).rate for r in _CLASSICS}
-        rates = {**rates, "lower bound": float(lower_rate(kappa))}
-        row = {"kappa": kappa, "setting": _setting(best)}
-        # What is left of 1 - rate is what counts: steps per factor e.
-        rows.append(
-            row
-            | {
-                name: round(-1 / math.log(rate), 1) if 0 < rate < 1 else math.inf if rate else 0.0
-                for name, rate in rates.items()
-            }
-        )
+        rates = {r.name: tune(r, 1 / kappa, 1.0).rate for r in _CLASSICS}
+        rates = {about.open.name: best.rate, **rates, "lower bound": float(lower_rate(kappa))}
+        # What is left of 1 - rate is what counts.
+        times = {name: _time(cast(float, rate)) for name, rate in rates.items()}
+        rows.append({"kappa": kappa, "setting": _setting(best), **times})
     yield pd.DataFrame(rows)
     yield "Steps per factor e, -1/log(rate), at the best setting for each condition number; fewer is better."
+
+
+def _time(rate: float) -> float:
+    with np.errstate(divide="ignore"):
+        return round(float(-1 / np.log(rate)), 1) if rate < 1 else math.inf
 
 
 def _atlas(about: _About) -> Iterator[Any]:
@@ -498,7 +499,7 @@ def _ravine(about: _About) -> Iterator[Any]:
 
 def _noise(about: _About) -> Iterator[Any]:
     sd = math.sqrt(float(stationary_covariance(about.at.closed(), 1.0, 1.0)[0, 0]))
-    yield f"At curvature 1 and gradient noise of s.d. 1, theta keeps an s.d. of {sd:.4g} around the minimizer."
+    yield f"At curvature 1 and gradient noise of s.d. 1, theta keeps an s.d. of {sd:.4g}."
     yield plot_noise_floor(about.beside(gradient_descent))
 
 
@@ -509,8 +510,8 @@ def _worst_case(about: _About) -> Iterator[Any]:
     }
     yield pd.DataFrame({"steps": [1, 2, 3], **table})
     yield (
-        f"The largest distance to the minimizer that any function with curvatures from {about.mu:g} to 1 can leave, "
-        "over that at the start (PEPit): above 1, some function is left farther away."
+        f"The largest distance to the minimizer that a function with curvatures {about.mu:g} to 1 can leave, "
+        "over that at the start (PEPit). Above 1, some function drives it away; nan: the solver was not sure."
     )
 
 
@@ -527,11 +528,15 @@ def _certified(rule: Rule, mu: float, steps: int) -> float:
     problem.set_initial_condition((start - minimizer) ** 2 <= 1)
     end = as_pepit(rule)(f, start, steps)[-1]
     problem.set_performance_metric((end - minimizer) ** 2)
-    return round(math.sqrt(max(problem.solve(solver="CLARABEL", verbose=0), 0.0)), 4)
+    with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("always", UserWarning)
+        value = problem.solve(solver="CLARABEL", verbose=0)
+    sure = not any("inaccurate" in str(warning.message) for warning in caught)
+    return round(math.sqrt(max(value, 0.0)), 4) if sure else math.nan
 
 
 def _training(about: _About) -> Iterator[Any]:
-    from momentum_lib.learning import train
+    from momentum_lib.learning.training import train
 
     if about.task is None:
         yield "None was asked for: report(rule, task=Classifier()) trains one."
@@ -546,7 +551,8 @@ def _training(about: _About) -> Iterator[Any]:
         ]
         best[label] = min(tried, key=lambda made: float(made.error[-1]))
     yield plot_training(best)
-    yield f"The best of five step sizes each, one seed: {'; '.join(str(made.rule) for made in best.values())}."
+    chosen = "; ".join(str(made.rule) for made in best.values())
+    yield f"The best of five step sizes each, by the last error, with one seed: {chosen}."
 
 
 _SECTIONS: tuple[tuple[str, Callable[[_About], Iterator[Any]]], ...] = (
@@ -602,6 +608,12 @@ def _mathml(latex: str) -> str:
     from latex2mathml.converter import convert
 
     body = re.sub(r"\\(begin|end)\{aligned\}", "", latex)
+    # A letter of several characters is one word, and no product.
+    body = re.sub(
+        r"\\(?:begin|end)\{\w+\}|\\[A-Za-z]+|([A-Za-z]{2,})",
+        lambda found: rf"\mathit{{{found[1]}}}" if found[1] else found[0],
+        body,
+    )
     lines = [line.replace("&&", r"\quad").replace("&", "") for line in re.split(r"\\\\\n", body)]
     return "\n".join(convert(line.strip(), display="block") for line in lines)
 

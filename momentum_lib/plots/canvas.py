@@ -7,7 +7,7 @@ import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -55,7 +55,7 @@ def axes_for(ax: Any, size: tuple[float, float] = (5.2, 3.9)) -> tuple[Figure, A
     if not isinstance(ax, Axes):
         kind = f"{np.size(ax)} axes" if isinstance(ax, np.ndarray | list | tuple) else type(ax).__name__
         raise ValueError(f"ax is {kind}, and this view draws into one; pass axes[0], or leave ax out.")
-    return ax.get_figure(root=True), ax
+    return cast(Figure, ax.get_figure(root=True)), ax
 
 
 def rules_of(rules: Any) -> dict[str, Rule]:
@@ -177,9 +177,8 @@ def plane_of(rule: Any) -> Plane:
         left = set(others) & set(rule.free)
         found = f"{'leaves' if left else 'has'} {', '.join(others)}{' open' if left else ''}"
         remedy = "leave one open and set the others with .at()" if others else "draw its error or its path"
-        raise RuleError(
-            f"a map needs one letter beside {step} and {rule} {found if others else 'has no momentum'}; {remedy}."
-        )
+        found = found if others else "has no momentum to spread"
+        raise RuleError(f"a map needs one letter beside {step} and {rule} {found}; {remedy}.")
     return Plane(rule, step, others[0])
 
 

@@ -135,7 +135,7 @@ def _tint(plane: Plane, ax: Axes, x: Array, y: Array, across: Array, up: Array) 
 
 
 def _named(found: Any) -> Array:
-    return np.vectorize(_WORDS.__getitem__, otypes=[object])(found)
+    return np.asarray(np.vectorize(_WORDS.__getitem__, otypes=[object])(found))
 
 
 def _paint(ax: Axes, words: Array, extent: tuple[float, float, float, float]) -> None:

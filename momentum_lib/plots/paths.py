@@ -77,7 +77,7 @@ def plot_path(
     if problem.dim != 2:
         raise ValueError(f"{problem!r} has {problem.dim} coordinates, and a path is drawn over two.")
     theta0 = _start(theta0, problem)
-    grad = oracle if hasattr(oracle, "at_step") else problem.grad
+    grad: Any = oracle if hasattr(oracle, "at_step") else problem.grad
     runs = {label: run(rule, grad, theta0, steps, rng=rng) for label, rule in rules_of(rules).items()}
     looks = looks_of({label: made.rule for label, made in runs.items()})
     minimizers = np.reshape(np.asarray(problem.minimizers, float), (-1, 2))
@@ -145,7 +145,7 @@ def plot_error(
     if of not in ("distance", "gap"):
         raise ValueError(f'of is {of!r}; give "distance" or "gap".')
     oracle, problem = problem, _problem(problem, np.size(theta0), theta0)
-    grad = oracle if hasattr(oracle, "at_step") else problem.grad
+    grad: Any = oracle if hasattr(oracle, "at_step") else problem.grad
     theta0 = _start(theta0, problem)
     if np.array_equal(theta0, problem.minimizer):
         raise ValueError(f"theta0={theta0.tolist()} is the minimizer, and no error shows; start elsewhere.")
@@ -284,7 +284,7 @@ def _box(
 
 
 def _contours(problem: Problem, box: Any, levels: Any, ax: Axes) -> None:
-    x, y = (np.linspace(*span, 121) for span in box)
+    x, y = (np.linspace(low, high, 121) for low, high in box)
     with np.errstate(all="ignore"):
         height = np.asarray(problem.value(np.stack(np.meshgrid(x, y), axis=-1)), float)
     if not np.isfinite(height).any():
