@@ -5,6 +5,22 @@ from matplotlib.colors import LogNorm
 
 from momentum_lib import THEORY, label_end, rule_style
 
+#: What to see in each figure, and what it does not show.
+CAPTIONS = {
+    "where-pairs-part": (
+        "Largest difference of two conventions over 200 random steps; a dot is rounding, a blank does not "
+        "apply. One setting a pair; not which side is better."
+    ),
+    "map-of-momentum": (
+        "The plane of QHM: each rule is a line, a point for each kappa, or its published default. Where a "
+        "rule stands does not say how good it is."
+    ),
+    "four-lenses": (
+        "Where each rule lives; its largest step in heavy ball's unit; the steps it needs at its best "
+        "over kappa; the least noise at equal speed, at kappa 100."
+    ),
+}
+
 #: Where names stand on the map: beside which point of what they name, how far right and up.
 PLACES = {
     "heavy_ball": (0, 0, 9),
@@ -25,7 +41,7 @@ def draw_parting(table, ax):
     ax.set_xticks(range(len(table.columns)), [c.replace(" ", "\n", 1) for c in table.columns], fontsize=9)
     ax.xaxis.tick_top()
     ax.set_yticks(range(len(table)), table.index.str.replace("_", " "), fontsize=9)
-    ax.set_xlabel("largest difference over 200 steps, units of theta; a dot is rounding")
+    ax.set_xlabel("largest difference, units of theta; a dot is rounding")
     ax.tick_params(length=0)
     ax.grid(False)
 
@@ -42,14 +58,13 @@ def draw_map(lines, points, ax):
         (dot,) = ax.plot(1 / (1 - beta), nu, **style)
         _name(ax, name, (1 / (1 - beta), nu), (8, 0), dot)
     ax.set(xscale="log", xlabel="memory 1/(1 − beta), steps (log scale)", ylabel="nu", ylim=(-0.12, 1.16))
-    ax.set_title("1  Where each rule lives")
 
 
 def _name(ax, name, end, shift, line):
     arrow = {"arrowstyle": "-", "color": line.get_color(), "lw": 0.7} if shift[0] > 20 else None
     ax.annotate(
         name.replace("_", " "), end, shift, textcoords="offset points", va="center",
-        color=line.get_color(), fontsize=9, annotation_clip=False, arrowprops=arrow,
+        color="0.15", fontsize=10, annotation_clip=False, arrowprops=arrow,
     )  # fmt: skip
 
 
@@ -62,9 +77,11 @@ def _curves(data, x, names, ax):
 
 def draw_lenses(limits, rates, floors, axes):
     """Lenses two to four: limit over memory, steps over kappa, noise floor over steps."""
-    step, rate, noise = axes
+    axes[0].set_title("1  Where each rule lives")
+    step, rate, noise = axes[1:]
     _curves(limits, "memory", ("heavy_ball", "nesterov", "qhm"), step)
-    step.set(xscale="log", ylim=(-0.2, 4.3), xlabel="memory, steps (log scale)", ylabel="eta·lam; of qhm alpha(1 − beta)·lam")
+    step.set(xscale="log", ylim=(-0.2, 4.3), xlabel="memory, steps (log scale)")
+    step.set(ylabel="eta·lam; of qhm alpha(1 − beta)·lam")
     step.set_title("2  Largest stable step")
     steps = {n: v if n == "kappa" else -1 / np.log(v) for n, v in rates.items()}
     for name in ("gradient_descent", "triple_momentum", "nesterov", "heavy_ball"):

@@ -115,7 +115,7 @@ def test_reproduce_writes_once_and_remembers(root, capsys):
     assert "1 done, 0 up to date, 1 skipped, 0 failed. Published numbers: 1 agree, 0 differ." in shown
     drawn = {f"a-ball.{kind}" for kind in ("png", "svg", "csv")}
     assert {p.name for p in (root / "figures").iterdir()} == {"README.md", *drawn}
-    assert "![A ball](a-ball.png)" in (root / "figures" / "README.md").read_text()
+    assert "![A ball.](a-ball.png)" in (root / "figures" / "README.md").read_text()
     assert "(../notebooks/01_roll.ipynb)" in (root / "figures" / "README.md").read_text()
     assert not list((root / ".momentum").glob("run-*"))
 

@@ -108,7 +108,6 @@ begins.first(lambda theta, v, grad, *, eta: (theta, v))
         (begins.at(eta=lambda t: t / 2), {"t": 3}, (-3.5, 2.0)),
         (r.bias_corrected, {"eta": 0.5, "gamma": 0.5, "t": 1}, (-4.0, 2.5)),
     ],
-    ids=str,
 )
 def test_a_call_is_one_step_and_always_a_tuple(rule, letters, made):
     assert rule(*(1.0, 2.0)[: len(rule.slots)], lambda x: 3 * x, **letters) == made

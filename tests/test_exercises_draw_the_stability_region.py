@@ -2,14 +2,14 @@
 
 import pytest
 
-from momentum_lib import ema, exercises, gradient_descent, heavy_ball, nesterov, rule
+from momentum_lib import Rule, ema, exercises, gradient_descent, heavy_ball, nesterov
 
 CHECKS = [exercises.check_ema_limit, exercises.check_fewest_steps, exercises.check_flat_limit]
 JUNK = [None, "x", float("nan"), [], {}, lambda: 1, lambda gamma: None, -1, 0, 1e300, gradient_descent]
 
 
 def looking(share):
-    @rule
+    @Rule
     def own(theta, v, grad, *, eta, gamma):
         v = gamma * v + eta * grad(theta - share * gamma * v)
         return theta - v, v
@@ -17,7 +17,7 @@ def looking(share):
     return own
 
 
-@rule
+@Rule
 def forgetful(theta, v, grad, *, eta, gamma):
     v = 0 * gamma * v + eta * grad(theta)
     return theta - v, v

@@ -114,7 +114,6 @@ def test_resume_is_the_uninterrupted_run_bit_for_bit(rule, letters, grad, theta0
         (heavy_ball.at(**bias_correction(0.05, 0.9)), BOWL.grad, False),
         (nesterov.at(eta=warmup(0.1, 7), gamma=[0.5, 0.9]), Noisy(BOWL, 0.1), True),
     ],
-    ids=str,
 )
 def test_a_checkpoint_goes_on_bit_for_bit(rule, grad, seeded):
     """The state, the step count and the generator are all there is."""

@@ -71,7 +71,8 @@ def rules_of(rules: Any) -> dict[str, Rule]:
     if isinstance(rules, Mapping):
         named = {str(label): a_rule(rule) for label, rule in rules.items()}
     else:
-        several = [a_rule(rule) for rule in (rules if isinstance(rules, list | tuple) else [rules])]
+        alone = isinstance(rules, str) or not isinstance(rules, Iterable)
+        several = [a_rule(rule) for rule in ([rules] if alone else rules)]
         names, texts = Counter(r.name for r in several), Counter(map(repr, several))
         counted = {text: itertools.count(1) for text in texts}
         named = {}
