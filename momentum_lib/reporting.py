@@ -630,7 +630,7 @@ def _svg(picture: Picture, mark: str) -> str:
         lines.set_rasterized(True)  # the atlas alone has three hundred of them
     buffer = io.StringIO()
     with plt.rc_context({"svg.fonttype": "none"}):
-        picture.fig.savefig(buffer, format="svg", dpi=120, metadata={"Date": None, "Creator": None})
+        picture.fig.savefig(buffer, format="svg", dpi=80, metadata={"Date": None, "Creator": None})
     plt.close(picture.fig)
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)

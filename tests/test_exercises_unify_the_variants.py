@@ -47,11 +47,11 @@ def three(x, v, w, grad, *, eta, gamma):
         ("previous_point", (lambda theta, b, eta: theta + b,), "no eta inside"),
         ("previous_point", (lambda theta, b, eta: theta + 1.01 * eta * b,), "undo the last step"),
         ("previous_point", (lambda theta, b, eta: 0.0,), "one point for each"),
-        ("disguise", (midway,), None),
-        ("disguise", (plain,), "other gradients"),
-        ("disguise", (velocity_form,), "as nesterov does"),
-        ("disguise", (look_ahead,), "as the frameworks do"),
-        ("disguise", (three,), "two slots"),
+        ("third_point", (midway,), None),
+        ("third_point", (plain,), "other gradients"),
+        ("third_point", (velocity_form,), "as nesterov does"),
+        ("third_point", (look_ahead,), "as the frameworks do"),
+        ("third_point", (three,), "two slots"),
     ],
 )
 def test_answers(check, answer, hint):
@@ -60,7 +60,7 @@ def test_answers(check, answer, hint):
     assert (hint or "") in verdict.text
 
 
-@pytest.mark.parametrize("check", ["halfway_letters", "previous_point", "disguise"])
+@pytest.mark.parametrize("check", ["halfway_letters", "previous_point", "third_point"])
 @pytest.mark.parametrize("junk", [None, "much", float("nan"), [1, 2], 10**400, lambda: 0])
 def test_junk_gets_a_hint(check, junk):
     count = 3 if check == "halfway_letters" else 1

@@ -13,4 +13,5 @@ from .verdict import Verdict, checked
 from .mind_the_details import check_carry_on, check_follow, check_safe_eta
 from .train_a_network import check_edge, check_first_try, check_pace
 from .train_a_recurrent_network import check_guess, check_largest_rate, check_success_share
-from .unify_the_variants import check_disguise, check_halfway_letters, check_previous_point
+from .unify_the_variants import check_halfway_letters, check_previous_point, check_third_point
+from .invent_your_own_rule import check_disguise, check_new_rule, check_repair

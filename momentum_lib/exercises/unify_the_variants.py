@@ -13,7 +13,7 @@ from momentum_lib.rules import nesterov, torch_nesterov, torch_sgd
 from momentum_lib.runner import run
 from momentum_lib.symbolic import equivalent
 
-__all__ = ["check_disguise", "check_halfway_letters", "check_previous_point"]
+__all__ = ["check_halfway_letters", "check_previous_point", "check_third_point"]
 
 
 @checked("qhm has the same polynomial; the half look-ahead lies half way between nu = beta and nu = 1.")
@@ -54,7 +54,7 @@ def check_previous_point(previous: Callable[..., Any]) -> str | None:
 
 
 @checked("the same gradients, and a third point; only the report tells the disguise.")
-def check_disguise(step: Callable[..., Any]) -> str | None:
+def check_third_point(step: Callable[..., Any]) -> str | None:
     """Whether `step(x, v, grad, *, eta, gamma)` reads Nesterov's gradients and reports a new point."""
     made = step.base if isinstance(step, Rule) else Rule(step)
     if len(made.slots) != 2 or set(made.hyper) != {"eta", "gamma"}:

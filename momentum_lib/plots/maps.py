@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap
+from matplotlib.ticker import MaxNLocator
 
 from momentum_lib.clock import count_of
 from momentum_lib.definition import RuleError
@@ -249,15 +250,13 @@ def plot_rate(
     top = mu if L is None else L
     cells = plane.grid(h / top, up)
     rate = np.asarray(spectral_radius(cells, mu) if L is None else worst_rate(cells, mu, L))
+    shown = np.where(rate < 1, rate, np.nan)
+    levels = MaxNLocator(9).tick_values(float(np.nanmin(shown, initial=1.0)), 1.0)  # those there are
     image = ax.imshow(
-        np.where(rate < 1, rate, np.nan),
-        extent=(h[0], h[-1], up[0], up[-1]),
-        vmin=0,
-        vmax=1,
-        cmap="viridis_r",
+        shown, extent=(h[0], h[-1], up[0], up[-1]), vmin=max(levels[0], 0.0), vmax=1, cmap="viridis_r"
     )
-    lines = ax.contour(h, up, rate, np.arange(0.1, 1.0, 0.1), colors="white", linewidths=0.6)
-    ax.clabel(lines, fmt="%.1f", fontsize=8)
+    lines = ax.contour(h, up, rate, levels[levels < 1 - 1e-9], colors="white", linewidths=0.6)
+    ax.clabel(lines, fmt="%g", fontsize=8)
     hatch_unstable(ax, h, up, rate >= 1)
     data: dict[str, Any] = {plane.across: h, plane.up: up, "rate": rate}
     if optimum and L is not None:

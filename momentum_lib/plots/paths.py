@@ -231,6 +231,8 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
         data |= {label: theta, f"{label}, envelope": envelope}
     if any(word == "diverges" for word in words):
         ax.set_ylim(*np.clip(ax.get_ylim(), -20, 20))
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.12 * len(words) * (high - low))  # room for the words
     ax.axhline(0, color="0.6", linewidth=0.8)
     ax.set(xlabel="steps t", ylabel="theta (start 1)")
     return Picture(
