@@ -251,7 +251,7 @@ def plot_rate(
     cells = plane.grid(h / top, up)
     rate = np.asarray(spectral_radius(cells, mu) if L is None else worst_rate(cells, mu, L))
     shown = np.where(rate < 1, rate, np.nan)
-    levels = MaxNLocator(9).tick_values(float(np.nanmin(shown, initial=1.0)), 1.0)  # those there are
+    levels = np.asarray(MaxNLocator(9).tick_values(float(np.nanmin(shown, initial=1.0)), 1.0))
     image = ax.imshow(
         shown, extent=(h[0], h[-1], up[0], up[-1]), vmin=max(levels[0], 0.0), vmax=1, cmap="viridis_r"
     )
