@@ -586,7 +586,7 @@ def _section(part: tuple[str, Callable[[_About], Iterator[Any]]], about: _About)
     refusal = ""
     try:
         for block in blocks(about):
-            shown.append(_shown(block, f"{len(title)}{len(shown)}{title[:1]}"))
+            shown.append(_shown(block, re.sub(r"\W+", "-", f"{about.given.name} {title} {len(shown)}")))
             if isinstance(block, pd.DataFrame):
                 tables.append(block)
             elif isinstance(block, Picture):

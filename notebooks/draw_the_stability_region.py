@@ -88,9 +88,7 @@ def finish_worst_map(low, high, gammas, optimum, ax):
     ax.fill_betweenx(gammas, low, high, color="white", alpha=0.35, lw=0)
     for end in (low, high):
         ax.plot(end, gammas, **THEORY, path_effects=HALO)
-    ax.annotate(
-        "Polyak's optimum", optimum[:2], (10, -12), textcoords="offset points", bbox=BOX
-    )
+    ax.annotate("Polyak's optimum", optimum[:2], (10, -12), textcoords="offset points", bbox=BOX)
     ax.text(1.5, 0.85, "all equally good", ha="center", bbox=BOX)
     ax.text(3.4, 0.1, "diverges", ha="center", bbox=BOX)
     ax.set(xlim=(0, 4.1), ylim=(0, 1))
@@ -120,9 +118,7 @@ def draw_cone(theta, ax):
 def draw_gaps(gaps, ax):
     """The loss above its minimum, method by method, over the bound that nothing passes."""
     for name in ("chebyshev", "gradient_descent", "nesterov", "heavy_ball"):
-        (line,) = ax.semilogy(
-            gaps["steps"], gaps[name], **rule_style(name) | {"marker": ""}
-        )
+        (line,) = ax.semilogy(gaps["steps"], gaps[name], **rule_style(name) | {"marker": ""})
         label_end(ax, line, name if name != "chebyshev" else "")
     ax.text(7, 0.16, "chebyshev", color=rule_style("chebyshev")["color"])
     ax.semilogy(gaps["steps"], gaps["lower bound"], **THEORY)

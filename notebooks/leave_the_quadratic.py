@@ -82,9 +82,7 @@ def draw_cycle_map(shortest, h, gamma, star, ax):
     norm = BoundaryNorm(np.arange(lengths[0], lengths[-1] + 2) - 0.5, 256)
     extent = (h[0], h[-1], gamma[0], gamma[-1])
     shown = np.ma.masked_equal(shortest, 0)
-    image = ax.imshow(
-        shown, origin="lower", extent=extent, aspect="auto", cmap="viridis", norm=norm
-    )
+    image = ax.imshow(shown, origin="lower", extent=extent, aspect="auto", cmap="viridis", norm=norm)
     ax.figure.colorbar(image, ax=ax, label="shortest cycle, steps", ticks=lengths)
     ax.plot(2 * (1 + gamma), gamma, **THEORY)
     ax.plot(2 * (1 - gamma), gamma, color="black", linewidth=1.5)
@@ -97,9 +95,7 @@ def draw_cycle_map(shortest, h, gamma, star, ax):
 def draw_worst(steps, curves, ax):
     """Worst squared distances; what is known by formula dashed or with its own look."""
     looks = {"heavy ball, all functions": rule_style("heavy_ball") | {"markevery": 1}}
-    looks["triple momentum, all functions"] = rule_style("triple_momentum") | {
-        "markevery": 1
-    }
+    looks["triple momentum, all functions"] = rule_style("triple_momentum") | {"markevery": 1}
     for name, values in curves.items():
         ax.semilogy(steps, values, **looks.get(name, THEORY), label=name)
     ax.set(xlabel="steps")

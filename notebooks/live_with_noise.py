@@ -84,13 +84,9 @@ def draw_ratios(gammas, exact, dots, ax):
     for (name, ratio), (color, marker) in zip(exact.items(), looks, strict=True):
         ax.semilogy(gammas, ratio, **THEORY)
         g, measured, error = dots[name]
-        made = ax.errorbar(
-            g, measured, error, color=color, marker=marker, linestyle="", capsize=3
-        )
+        made = ax.errorbar(g, measured, error, color=color, marker=marker, linestyle="", capsize=3)
         label_end(ax, made.lines[0], name)
-    ax.set(
-        xlabel="gamma", ylabel="variance of theta over that\nat gamma = 0 (log scale)"
-    )
+    ax.set(xlabel="gamma", ylabel="variance of theta over that\nat gamma = 0 (log scale)")
     ax.set_yticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
     ax.minorticks_off()
 
@@ -117,9 +113,7 @@ def draw_times(times, axes):
     for ax, (c, part) in zip(axes, times.groupby("c"), strict=True):
         for name, curve in part.groupby("rule"):
             look = rule_style(name) | {"markevery": 1}
-            ax.loglog(
-                curve["kappa"], curve["time"], **look, label=name.replace("_", " ")
-            )
+            ax.loglog(curve["kappa"], curve["time"], **look, label=name.replace("_", " "))
         ax.set(xlabel="kappa (log scale)", title=f"c = {c}")
     axes[-1].legend(loc="upper left")
     axes[0].set_ylabel("steps, 1/(1 - rho) (log scale)")
@@ -132,12 +126,8 @@ def draw_batches(batches, best, axes):
         axes[0].loglog(batches, rows["time"], **look, label=name.replace("_", " "))
     letters = {"eta/(1 - gamma)": "#0072B2", "eta": "#009E73", "1 - gamma": "#CC79A7"}
     for (name, color), marker in zip(letters.items(), "osD", strict=True):
-        axes[1].loglog(
-            batches, best["heavy_ball"][name], color=color, marker=marker, label=name
-        )
-    for ax, text in zip(
-        axes, ("steps, 1/(1 - rho)", "heavy ball's best letters"), strict=True
-    ):
+        axes[1].loglog(batches, best["heavy_ball"][name], color=color, marker=marker, label=name)
+    for ax, text in zip(axes, ("steps, 1/(1 - rho)", "heavy ball's best letters"), strict=True):
         ax.set(xlabel="batch size B (log scale)", ylabel=f"{text} (log scale)")
     axes[0].legend(loc="center right")
     axes[1].legend(loc="center right", bbox_to_anchor=(1, 0.36))

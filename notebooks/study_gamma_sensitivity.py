@@ -92,13 +92,9 @@ def draw_regret(kappas, regret, descent, ax):
 def draw_limits(gamma, theory, axes):
     """The largest learning rate over the memory, one curve a regime: as eta, and as eta/(1 - gamma)."""
     for ax, unit in zip(axes, (1 + 0 * gamma, 1 - gamma), strict=True):
-        for (name, limit), (color, style, marker) in zip(
-            theory.items(), REGIMES, strict=True
-        ):
+        for (name, limit), (color, style, marker) in zip(theory.items(), REGIMES, strict=True):
             look = {"color": color, "linestyle": style, "marker": marker, "mfc": "none"}
-            ax.loglog(
-                1 / (1 - gamma), limit / unit, **look, markevery=23, lw=1.6, label=name
-            )
+            ax.loglog(1 / (1 - gamma), limit / unit, **look, markevery=23, lw=1.6, label=name)
         ticks = np.array([0, 0.5, 0.9, 0.99])
         top = ax.secondary_xaxis("top")
         top.set_xticks(1 / (1 - ticks), [f"{tick:g}" for tick in ticks])
@@ -108,16 +104,12 @@ def draw_limits(gamma, theory, axes):
     axes[0].set_ylabel("largest eta·L (log scale)")
     axes[1].set_ylabel("largest eta·L/(1 − gamma) (log scale)")
     handles, labels = axes[0].get_legend_handles_labels()
-    axes[0].figure.legend(
-        handles, labels, loc="outside lower center", ncols=3, fontsize=9
-    )
+    axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
 
 
 def draw_schedules(frame, axes):
     """The distance every arm is left with, median and range over the seeds, one panel a problem."""
-    for ax, (problem, part) in zip(
-        axes, frame.groupby("problem", sort=False), strict=True
-    ):
+    for ax, (problem, part) in zip(axes, frame.groupby("problem", sort=False), strict=True):
         fixed = part["arm"].str.fullmatch(r"[\d.]+").to_numpy()
         place = np.arange(len(part))
         for mask, color, marker in ((fixed, BLUE, "o"), (~fixed, VERMILION, "D")):
@@ -143,9 +135,7 @@ def draw_schedules(frame, axes):
 
 def draw_wrong(factor, price, expected, ax):
     """What Polyak's setting costs when mu or L is assumed `factor` times its value."""
-    for (name, cost), color, line in zip(
-        price.items(), (BLUE, VERMILION), ("-", "-."), strict=True
-    ):
+    for (name, cost), color, line in zip(price.items(), (BLUE, VERMILION), ("-", "-."), strict=True):
         ax.loglog(factor, cost, color=color, linestyle=line, label=f"wrong {name}")
     ax.loglog(factor, expected, **THEORY, label="derived, wrong mu")
     ax.axvspan(factor[0], 1, ymax=0.1, **DIVERGES | {"edgecolor": VERMILION})

@@ -3,6 +3,7 @@
 import math
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -111,6 +112,8 @@ def test_the_page_is_one_file_that_asks_for_nothing(page, tmp_path):
     assert all(link.startswith(("#", "data:image/png")) for link in seen.fetched)
     asked = {link[1:] for link in seen.fetched if link[0] == "#"} | set(re.findall(r"url\(#([^)]+)\)", text))
     assert asked <= set(seen.ids) and len(set(seen.ids)) == len(seen.ids)
+    for drawing in re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL):
+        ElementTree.fromstring(drawing)  # well-formed, and so drawn by every browser
     assert "@import" not in text and len(text) < 1_000_000
 
 
