@@ -38,7 +38,7 @@ from momentum_lib.oscillation import (
 )
 from momentum_lib.plots.canvas import Picture, plane_of, rules_of
 from momentum_lib.plots.curves import plot_noise_floor, plot_training, plot_worst_case
-from momentum_lib.plots.maps import plot_atlas, plot_rate, plot_region
+from momentum_lib.plots.maps import plot_atlas, plot_rate, plot_region, plot_times
 from momentum_lib.plots.paths import plot_error, plot_motion, plot_path
 from momentum_lib.problems import Problem, Quadratic
 from momentum_lib.rules import gradient_descent, heavy_ball, nesterov
@@ -450,6 +450,9 @@ def _region(about: _About) -> Iterator[Any]:
 
 def _rate(about: _About) -> Iterator[Any]:
     yield plot_rate(about.plane, about.mu, 1.0)
+    up = np.linspace(0, 0.98, 50)  # coarser than a rate map: here every cell is run
+    reach = min(1.02 * float(np.max(stability_limit(plane_of(about.plane).at(1.0, up)))), 8.0)
+    yield plot_times(about.plane, [about.mu, 1.0], across=np.linspace(0, reach, 61)[1:], up=up)
     yield plot_worst_case(about.beside(heavy_ball), about.mu, 1.0)
 
 

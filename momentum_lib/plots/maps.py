@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.colors import ListedColormap
 from matplotlib.ticker import MaxNLocator
 
@@ -115,7 +115,6 @@ def plot_atlas(
     ax.set_yticks(rows, [f"{g:g}" for g in up])
     ax.set(xlim=(-0.5, len(across) - 0.5), ylim=(-0.5, len(up) - 0.5))
     plane.label(ax)
-    ax.grid(False)
     ax.set_title(f"{plane.rule.name}: {steps} steps of one direction, start 1")
     _legend(ax)
     data = {"across": across, "up": up, "region": region, "theta": theta.reshape(steps + 1, -1)}
@@ -131,7 +130,7 @@ def _tint(plane: Plane, ax: Axes, x: Array, y: Array, across: Array, up: Array) 
     order = np.arange(len(across)), np.arange(len(up))
     h = np.exp(np.interp(x, order[0], np.log(np.maximum(across, 1e-9))))
     words = _named(regimes(plane.grid(h, np.interp(y, order[1], up)), 1.0))
-    _paint(ax, words, (x[0], x[-1], y[0], y[-1]))
+    _paint(ax, words, x, y)
     hatch_unstable(ax, x, y, words == "diverges")
 
 
@@ -139,11 +138,15 @@ def _named(found: Any) -> Array:
     return np.asarray(np.vectorize(_WORDS.__getitem__, otypes=[object])(found))
 
 
-def _paint(ax: Axes, words: Array, extent: tuple[float, float, float, float]) -> None:
+def _mesh(ax: Axes, x: Array, y: Array, values: Array, **look: Any) -> QuadMesh:
+    """A map whose columns and rows may stand at any distances."""
+    ax.grid(False)
+    return ax.pcolormesh(x, y, values, shading="nearest", rasterized=True, zorder=0, **look)
+
+
+def _paint(ax: Axes, words: Array, x: Array, y: Array) -> None:
     number = np.vectorize(list(REGIONS).index, otypes=[float])(words)
-    ax.imshow(
-        number, extent=extent, cmap=ListedColormap(list(REGIONS.values())), vmin=-0.5, vmax=3.5, zorder=0
-    )
+    _mesh(ax, x, y, number, cmap=ListedColormap(list(REGIONS.values())), vmin=-0.5, vmax=3.5)
 
 
 def _legend(ax: Axes) -> None:
@@ -189,12 +192,11 @@ def plot_region(
     h = across_of(plane, stability_limit, up, across)
     limit = np.asarray(stability_limit(plane.at(1.0, up)), float)
     words = _named(regimes(plane.grid(h, up), 1.0))
-    _paint(ax, words, (h[0], h[-1], up[0], up[-1]))
+    _paint(ax, words, h, up)
     hatch_unstable(ax, h, up, words == "diverges")
     ax.plot(limit, up, color="black", linewidth=1.2)
     ax.set(xlim=(0, h[-1]), ylim=(up[0], up[-1]))
     plane.label(ax)
-    ax.grid(False)
     _legend(ax)
     caption = (
         f"Where one direction of {plane.rule.name} is stable, and how it moves there; the line is the limit."
@@ -252,9 +254,7 @@ def plot_rate(
     rate = np.asarray(spectral_radius(cells, mu) if L is None else worst_rate(cells, mu, L))
     shown = np.where(rate < 1, rate, np.nan)
     levels = np.asarray(MaxNLocator(9).tick_values(float(np.nanmin(shown, initial=1.0)), 1.0))
-    image = ax.imshow(
-        shown, extent=(h[0], h[-1], up[0], up[-1]), vmin=max(levels[0], 0.0), vmax=1, cmap="viridis_r"
-    )
+    image = _mesh(ax, h, up, shown, vmin=max(levels[0], 0.0), vmax=1, cmap="viridis_r")
     lines = ax.contour(h, up, rate, levels[levels < 1 - 1e-9], colors="white", linewidths=0.6)
     ax.clabel(lines, fmt="%g", fontsize=8)
     hatch_unstable(ax, h, up, rate >= 1)
@@ -265,7 +265,6 @@ def plot_rate(
         ax.plot(*data["optimum"][:2], "*", color="white", mec="black", ms=13)
     ax.set(xlim=(0, h[-1]), ylim=(up[0], up[-1]))
     plane.label(ax, product=L is None)
-    ax.grid(False)
     fig.colorbar(image, ax=ax, label="factor per step")
     caption = (
         f"The factor per step of {plane.rule.name}, hatched where it diverges; a star at the best setting."
@@ -324,12 +323,11 @@ def plot_times(
     count = settling_time if settle else hitting_time
     steps = np.asarray(count(plane.grid(h / top, up), eigenvalues, theta0, tol, cap))
     shown = np.log10(np.where(np.isfinite(steps), np.maximum(steps, 1), np.nan))
-    image = ax.imshow(shown, extent=(h[0], h[-1], up[0], up[-1]), cmap="viridis_r")
+    image = _mesh(ax, h, up, shown, cmap="viridis_r")
     if min(steps.shape) > 1:
         hatch_unstable(ax, h, up, ~np.isfinite(steps))
     ax.set(xlim=(h[0], h[-1]), ylim=(up[0], up[-1]))
     plane.label(ax, product=False)
-    ax.grid(False)
     word = "to settle" if settle else "to the first hit"
     fig.colorbar(image, ax=ax, label=f"steps {word} (log10)")
     caption = f"Steps {word} within {tol:g} of the start for {plane.rule.name}; hatched: not within {cap}."
@@ -382,12 +380,11 @@ def plot_damping(
     if np.isnan(shown).all():
         raise ValueError(f"{plane.rule.name} has no finite {what} on this map; give smaller step sizes.")
     low, high = np.nanpercentile(shown, [2, 98])
-    image = ax.imshow(shown, extent=(h[0], h[-1], up[0], up[-1]), vmin=low, vmax=high, cmap="cividis")
+    image = _mesh(ax, h, up, shown, vmin=low, vmax=high, cmap="cividis")
     if min(shown.shape) > 1:
         hatch_unstable(ax, h, up, ~stable)
     ax.set(xlim=(h[0], h[-1]), ylim=(up[0], up[-1]))
     plane.label(ax)
-    ax.grid(False)
     fig.colorbar(image, ax=ax, label=what.replace("_", " "), extend="both")
     caption = f"The {what.replace('_', ' ')} of {plane.rule.name}; hatched where it diverges."
     return Picture(fig, ax, {plane.across: h, plane.up: up, what: value}, caption)

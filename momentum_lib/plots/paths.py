@@ -229,9 +229,9 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
             ha="right", va="top", color=style["color"],
         )  # fmt: skip
         data |= {label: theta, f"{label}, envelope": envelope}
-    if any(word == "diverges" for word in words):
-        ax.set_ylim(*np.clip(ax.get_ylim(), -20, 20))
-    low, high = ax.get_ylim()
+    # A diverging run leaves the picture, and an envelope may begin far above its run.
+    reach = min(2.0 * max(float(np.nanmax(np.abs(data[label]))) for label in several), 20.0)
+    low, high = np.clip(ax.get_ylim(), -reach, reach)
     ax.set_ylim(low, high + 0.12 * len(words) * (high - low))  # room for the words
     ax.axhline(0, color="0.6", linewidth=0.8)
     ax.set(xlabel="steps t", ylabel="theta (start 1)")
