@@ -74,7 +74,6 @@ from .schedules import (
 )
 from .spectrum import (
     Probe,
-    Transient,
     closed_form,
     hitting_time,
     iteration_matrix,
@@ -86,8 +85,6 @@ from .spectrum import (
     transient_growth,
 )
 from .noise import (
-    Moments,
-    Smoothing,
     autocorrelation_time,
     filter_coefficients,
     frequency_response,
@@ -102,7 +99,6 @@ from .noise import (
 )
 from .oscillation import (
     Damping,
-    Overshoot,
     count_reversals,
     count_rises,
     count_sign_changes,
@@ -113,7 +109,6 @@ from .oscillation import (
     measure_path_ratio,
 )
 from .tuning import (
-    BestEta,
     best_eta,
     finite_bound,
     lower_bound,
@@ -145,4 +140,4 @@ from .symbolic import (
 )
 from .sweeps import sweep
 from .adapters import as_optax, as_pepit, as_scipy_method, as_torch
-from .reporting import Report, compare, report
+from .reporting import compare, report

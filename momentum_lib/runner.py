@@ -12,16 +12,19 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Number
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from momentum_lib.clock import Clock, count_of, numbers, refuse_frozen
 from momentum_lib.definition import Rule, RuleError, is_schedule
 
-__all__ = ["Run", "run"]
+__all__ = ["Run", "refuse_too_large", "run"]
 
 Array = np.ndarray[Any, Any]
+
+#: Steps of one call: some two hours, at ten microseconds each.
+MOST: Final = 10**9
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,10 +207,12 @@ def _carry_on(before: Run, steps: int, rng: np.random.Generator | None) -> Run:
     wide = dtype if exact else np.result_type(*dtypes)
     warned = set(on.warned)
     clock = Clock(rule, lambda name, value: _letter(name, value, wide, len(on.point)))
+    if steps > MOST:
+        raise ValueError(f"steps is {steps}, hours of work; take at most {MOST:.0e} and go on with resume.")
     end = on.done + steps
     every, rows, reads = on.every, end // on.every + 1, -(-end // on.every)
     reading = before.queries is not None
-    _refuse_too_large(
+    refuse_too_large(
         rows * sum(before.state[n].nbytes for n in before.slots) + reading * reads * state[0].nbytes
     )
     slots = {n: _grown(values, rows) for n, values in before.slots.items()}
@@ -457,7 +462,14 @@ def _names_to_record(rule: Rule, record: Iterable[str] | None) -> set[str]:
     return names
 
 
-def _refuse_too_large(nbytes: int) -> None:
+def refuse_too_large(nbytes: int) -> None:
+    """Refuse a recording of so many bytes if it does not fit in the memory that is free.
+
+    Raises
+    ------
+    ValueError
+        It does not; with its size and the remedy.
+    """
     if nbytes < 2**28:  # asking the system costs more than a quarter of a GiB is worth
         return
     try:

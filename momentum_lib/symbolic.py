@@ -21,8 +21,9 @@ from sympy.printing.latex import LatexPrinter
 
 from momentum_lib.clock import LIMIT, Clock, a_rule
 from momentum_lib.conversions import formula
-from momentum_lib.definition import Rule, RuleError, is_schedule
+from momentum_lib.definition import NotLinear, Rule, RuleError, is_schedule
 from momentum_lib.spectrum import Probe, iteration_matrix, probe
+from momentum_lib.spectrum.probing import as_fractions
 
 __all__ = [
     "Equivalence",
@@ -89,7 +90,7 @@ def _expression(value: Any, what: str) -> Any:
 
 def _rational(expression: Any) -> Any:
     expression = sympy.sympify(expression, strict=True)
-    return sympy.nsimplify(expression, rational=True) if expression.has(sympy.Float) else expression
+    return as_fractions(expression) if expression.has(sympy.Float) else expression
 
 
 def _symbol(name: str) -> sympy.Symbol:
@@ -595,7 +596,13 @@ def _lines(rule: Rule, step: Any, bound: Mapping[str, Any]) -> list[str]:
         gradients.append(sympy.Symbol(rf"\nabla f\left({where}\right)"))
         return gradients[-1]
 
-    out = [_rational(e) for e in rule.apply(step, old, grad, bound)]
+    try:
+        out = [_rational(e) for e in rule.apply(step, old, grad, bound)]
+    except (TypeError, AttributeError, sympy.SympifyError) as error:
+        raise NotLinear(
+            f"{rule.name} does more than arithmetic ({type(error).__name__}: {error}), so no symbols run "
+            "through its lines; they are in its card and its source."
+        ) from error
     carriers = [*old, *new, *gradients]
     lines: list[str] = []
     known: list[int] = []

@@ -385,6 +385,7 @@ REFUSED = [
     ({"theta0": [1.0, None]}, r"theta0 is a list and no array"),
     ({"theta0": None}, r"theta0 is None, and start has no theta; say where to start"),
     ({"steps": -1}, r"steps is -1; give a whole number of at least 0"),
+    ({"steps": 10**12, "every": 10**12}, r"hours of work; take at most 1e\+09 and go on with resume"),
     ({"steps": 3.0}, r"steps is 3\.0; give a whole number"),
     ({"every": 0}, r"every is 0; give a whole number of at least 1"),
     ({"t0": "3"}, r"t0 is '3'; give a whole"),

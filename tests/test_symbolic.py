@@ -7,6 +7,7 @@ import pytest
 import sympy
 
 from momentum_lib.definition import RULES, NotLinear, Rule, RuleError
+from momentum_lib.nonlinear import NONLINEAR
 from momentum_lib.rules import (
     bias_corrected,
     chebyshev,
@@ -344,3 +345,13 @@ def regularized(theta, grad, *, eta, lam):
 def test_refusals(call, error, sentence):
     with pytest.raises(error, match=sentence):
         call()
+
+
+def test_a_rule_beyond_arithmetic_is_told():
+    with pytest.raises(NotLinear, match="adam does more than arithmetic"):
+        latex(NONLINEAR["adam"])
+
+
+def test_floats_are_the_fractions_they_were_written_as():
+    near = characteristic_polynomial(heavy_ball.at(gamma=1 - 2**-30))
+    assert sympy.Poly(near, sympy.Symbol("z")).eval(0) != 1

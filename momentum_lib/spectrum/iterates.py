@@ -9,7 +9,7 @@ import numpy as np
 
 from momentum_lib.clock import Clock, count_of
 from momentum_lib.definition import Rule
-from momentum_lib.runner import run
+from momentum_lib.runner import refuse_too_large, run
 from momentum_lib.spectrum.probing import (
     Reading,
     as_number,
@@ -97,6 +97,7 @@ def closed_form(
     rest = run(rule, lambda x: x, theta0, 0, start=start).state  # the start as a run has it
     state = [x if basis is None else x @ basis for x in rest.values()]
     now = np.stack([*state, np.ones_like(state[0])], axis=-1)[..., None]
+    refuse_too_large((steps + 1) * now.nbytes)
     path = np.empty((steps + 1, *now.shape), np.result_type(now, float))
     path[0] = now
     with np.errstate(all="ignore"):

@@ -266,7 +266,7 @@ def symbolic_step(reading: Reading, state: Iterable[Any], grad: Callable[[Any], 
         values["t"] = _endless()
     try:
         made = rule.apply(reading.step, state, grad, values)
-        out = [_fractions(sympy.expand(e)) for e in made]
+        out = [as_fractions(sympy.expand(e)) for e in made]
     except RuleError:
         raise
     except Exception as error:
@@ -295,10 +295,11 @@ def exactly(name: str, value: Any) -> Any:
         found = None
     if not isinstance(found, sympy.Expr) or found.has(*_not_finite()):
         raise RuleError(f"{name} is {reprlib.repr(value)}; beside symbols, give one number or expression.")
-    return _fractions(found)
+    return as_fractions(found)
 
 
-def _fractions(expression: Any) -> Any:
+def as_fractions(expression: Any) -> Any:
+    """An expression with every float as the fraction it was written as."""
     import sympy
 
     def fraction(number: Any) -> Any:
