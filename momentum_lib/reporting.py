@@ -37,8 +37,14 @@ from momentum_lib.oscillation import (
     measure_path_ratio,
 )
 from momentum_lib.plots.canvas import Picture, plane_of, rules_of
-from momentum_lib.plots.curves import plot_noise_floor, plot_training, plot_worst_case
-from momentum_lib.plots.maps import plot_atlas, plot_rate, plot_region, plot_times
+from momentum_lib.plots.curves import (
+    plot_eigenvalues,
+    plot_noise_floor,
+    plot_response,
+    plot_training,
+    plot_worst_case,
+)
+from momentum_lib.plots.maps import plot_atlas, plot_damping, plot_rate, plot_region, plot_times
 from momentum_lib.plots.paths import plot_error, plot_motion, plot_path
 from momentum_lib.problems import Problem, Quadratic
 from momentum_lib.rules import gradient_descent, heavy_ball, nesterov
@@ -442,6 +448,7 @@ def _matrix(about: _About) -> Iterator[Any]:
     yield _Formula(" \\\\\n".join(latex(condition) for condition in jury_conditions(about.open)))
     limit = float(stability_limit(about.at))
     yield f"At {about.at}: stable for every curvature below {limit:.6g}."
+    yield plot_eigenvalues(about.at, np.geomspace(about.mu, 1.0, 40))
 
 
 def _region(about: _About) -> Iterator[Any]:
@@ -476,6 +483,7 @@ def _time(rate: float) -> float:
 
 def _atlas(about: _About) -> Iterator[Any]:
     yield plot_atlas(about.plane)
+    yield plot_damping(about.plane)
 
 
 def _motion(about: _About) -> Iterator[Any]:
@@ -510,6 +518,7 @@ def _noise(about: _About) -> Iterator[Any]:
     sd = math.sqrt(float(stationary_covariance(about.at.closed(), 1.0, 1.0)[0, 0]))
     yield f"At curvature 1 and gradient noise of s.d. 1, theta keeps an s.d. of {sd:.4g}."
     yield plot_noise_floor(about.beside(gradient_descent))
+    yield plot_response(about.at)
 
 
 def _worst_case(about: _About) -> Iterator[Any]:
