@@ -315,7 +315,9 @@ class Rule:
         hint = answer_for(name, [n for n in self.hyper if n != "t"], self.step_letters, self.momentum_letters)
         both = next((n for n in given if hint == f"here it is {n}"), None)
         if both:
-            return RuleError(f"{self.name} got {name} and {both}, one letter; give {both} alone.")
+            return RuleError(
+                f"{self.name} got {name} and {both}, two names of one letter; give {both} alone."
+            )
         return RuleError(f"{self.name} has no hyper-parameter {name!r}; {hint}.")
 
     def checked(self, name: str, value: Any) -> Any:

@@ -249,7 +249,7 @@ def test_torch_leaves_a_letter_its_own_name(torch):
         (heavy_ball, {"lr": float("nan"), "momentum": 0.9}, "eta=nan; give finite numbers"),
         (heavy_ball, {"lr": 0.1, "momentum": 0.9, "t": 3}, "frozen at t=3"),
         (heavy_ball, {"lr": 0.1}, "leaves gamma open"),
-        (mass, {"lr": 0.1}, "no hyper-parameter 'lr'; here it is eta1 and eta2"),
+        (mass, {"lr": 0.1}, "no hyper-parameter 'lr'; here eta1 and eta2 share its part"),
     ],
 )
 def test_torch_refuses_a_letter_under_two_names_and_what_is_no_letter(torch, r, given, sentence):

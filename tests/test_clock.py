@@ -272,5 +272,7 @@ def test_other_peoples_letters_are_answered_with_ours(rule, name, answer):
         rule.at(**{name: 0.1})
     assert str(caught.value) == f"{rule.name} has no hyper-parameter {name!r}; {answer}."
     for letters in ({"lr": 0.1, "eta": 0.1}, {"eta": 0.1, "lr": 0.1, "gamma": 0.9}):
-        with pytest.raises(RuleError, match="heavy_ball got lr and eta, one letter; give eta alone"):
+        with pytest.raises(
+            RuleError, match="heavy_ball got lr and eta, two names of one letter; give eta alone"
+        ):
             heavy_ball.at(**letters)
