@@ -255,6 +255,14 @@ def unread_results(root, among):
     return [path.name for path in (root / "notebooks" / "results").glob("*") if path.name not in known]
 
 
+def test_every_figure_is_shown_where_it_is_saved():
+    for notebook in NOTEBOOKS:
+        cells = notebook.content["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", ())]
+        shown = sum("image/png" in output.get("data", {}) for output in outputs)
+        assert shown >= len(notebook.figures), notebook.name
+
+
 def test_every_result_is_read_by_a_notebook():
     assert unread_results(ROOT, NOTEBOOKS) == []
 
