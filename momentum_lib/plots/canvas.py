@@ -184,9 +184,13 @@ def plane_of(rule: Any) -> Plane:
 
 
 def across_of(plane: Plane, limit: Callable[[Rule], Any], up: Array, across: Iterable[float] | None) -> Array:
-    """Step sizes from 0 to a little beyond the largest stability limit, unless they are given."""
+    """Step sizes from 0 to a little beyond the largest stability limit, unless they are given.
+
+    A limit that runs off as the other letter nears 1 is followed to four times its middle value.
+    """
     if across is not None:
         return rising("across", across)
     reach = np.asarray(limit(plane.at(1.0, up)), float)
     reach = reach[np.isfinite(reach)]
-    return np.linspace(0.0, 1.05 * float(reach.max(initial=1.0)), 241)[1:]
+    last = min(reach.max(), 4 * float(np.median(reach))) if reach.size else 1.0
+    return np.linspace(0.0, 1.05 * max(last, 1.0), 241)[1:]

@@ -250,6 +250,12 @@ def plot_rate(
     up = np.linspace(0, 1, 121)[:-1] if up is None else rising("up", up)
     h = across_of(plane, stability_limit, up, across)
     top = mu if L is None else L
+    data: dict[str, Any] = {}
+    if optimum and L is not None:
+        best = minimax(plane.rule.base.at(**_others(plane)), mu, L)
+        data["optimum"] = np.array([best.setting[plane.across] * top, best.setting[plane.up], best.rate])
+        if across is None and data["optimum"][0] > h[-1]:
+            h = h * (1.2 * data["optimum"][0] / h[-1])
     cells = plane.grid(h / top, up)
     rate = np.asarray(spectral_radius(cells, mu) if L is None else worst_rate(cells, mu, L))
     shown = np.where(rate < 1, rate, np.nan)
@@ -258,10 +264,8 @@ def plot_rate(
     lines = ax.contour(h, up, rate, levels[levels < 1 - 1e-9], colors="white", linewidths=0.6)
     ax.clabel(lines, fmt="%g", fontsize=8)
     hatch_unstable(ax, h, up, rate >= 1)
-    data: dict[str, Any] = {plane.across: h, plane.up: up, "rate": rate}
-    if optimum and L is not None:
-        best = minimax(plane.rule.base.at(**_others(plane)), mu, L)
-        data["optimum"] = np.array([best.setting[plane.across] * top, best.setting[plane.up], best.rate])
+    data = {plane.across: h, plane.up: up, "rate": rate} | data
+    if "optimum" in data:
         ax.plot(*data["optimum"][:2], "*", color="white", mec="black", ms=13)
     ax.set(xlim=(0, h[-1]), ylim=(up[0], up[-1]))
     plane.label(ax, product=L is None)
