@@ -174,9 +174,18 @@ for _ in range(10_000):
 """
 
 
+#: Tests that were started in the background ignore interrupts; what they start must not.
+REPRODUCE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from momentum_lib.cli import main
+sys.exit(main())
+"""
+
+
 def start(root, *options, **streams):
     """Reproduce in another process. Nothing here waits for a time: only for a file, a word or an end."""
-    command = [sys.executable, "-m", "momentum_lib.cli", "reproduce", *options]
+    command = [sys.executable, "-c", REPRODUCE, "reproduce", *options]
     return subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, **streams)
 
 
