@@ -232,7 +232,7 @@ def convert_state(rule: Rule, to: Rule, state: Mapping[str, Any]) -> dict[str, A
             f"{rule} has letters that are not one number each; convert_state translates one setting."
         )
     count = max(len(rule.slots), len(made.slots))
-    reach_a, reach_b = _reached(rule, count), _reached(made, count)
+    reach_a, reach_b = reached(rule, count), reached(made, count)
     matrix = np.linalg.lstsq(reach_a.T, reach_b.T, rcond=None)[0].T
     missed = np.abs(matrix @ reach_a - reach_b).max(axis=1)
     for slot, gap in zip(made.slots, missed, strict=True):
@@ -362,7 +362,7 @@ def agree(a: Rule, b: Rule) -> tuple[bool, bool]:
     return close(queries_a, queries_b), close(thetas_a, thetas_b)
 
 
-def _reached(rule: Rule, count: int) -> Any:
+def reached(rule: Rule, count: int) -> Any:
     """The states that one gradient of 1 leads to after 1, 2, ..., `count` steps, as columns."""
     drift, kick = (np.asarray(part, float) for part in probe(rule)[:2])
     columns = [kick[:, 0]]

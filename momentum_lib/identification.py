@@ -18,7 +18,7 @@ import numpy as np
 import sympy
 
 from momentum_lib.clock import standing
-from momentum_lib.conversions import agree, image, members
+from momentum_lib.conversions import agree, image, members, reached
 from momentum_lib.definition import RULES, NotLinear, Rule, RuleError
 from momentum_lib.rules import (
     aggregated,
@@ -369,13 +369,9 @@ def _numbers(rule: Rule, values: Mapping[Any, float]) -> Rule:
     return rule.at(**{name: float(value) for name, value in letters.items()})
 
 
-def _thetas(rule: Rule) -> list[float]:
+def _thetas(rule: Rule) -> Any:
     """What a gradient of 1 does to theta, step after step."""
-    drift, kick = probe(rule)[:2]
-    states = [kick[:, 0]]
-    for _ in range(8):
-        states.append(drift @ states[-1])
-    return [float(state[0]) for state in states]
+    return reached(rule, 9)[0]
 
 
 def _letters(rule: Rule) -> dict[str, Any]:

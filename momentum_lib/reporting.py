@@ -36,7 +36,7 @@ from momentum_lib.oscillation import (
     measure_overshoot,
     measure_path_ratio,
 )
-from momentum_lib.plots.canvas import Picture, plane_of, rules_of
+from momentum_lib.plots.canvas import Picture, columns_of, plane_of, rules_of, start_of
 from momentum_lib.plots.curves import (
     plot_eigenvalues,
     plot_noise_floor,
@@ -50,7 +50,7 @@ from momentum_lib.problems import Problem, Quadratic
 from momentum_lib.rules import gradient_descent, heavy_ball, nesterov
 from momentum_lib.runner import run
 from momentum_lib.spectrum import iteration_matrix, stability_limit
-from momentum_lib.tuning import lower_rate, minimax, tune, worst_rate
+from momentum_lib.tuning import curvatures, lower_rate, minimax, tune, worst_rate
 
 __all__ = ["Report", "Section", "compare", "report"]
 
@@ -115,15 +115,10 @@ def compare(
     if not isinstance(problem, Problem):
         if L is None or not isinstance(problem, int | float):
             raise ValueError(f"compare got {problem!r}; give a Problem, or two numbers mu and L.")
-        if not 0 < problem <= L:
-            raise ValueError(f"mu={problem:g} and L={L:g}; curvatures need 0 < mu <= L.")
-        problem = Quadratic(np.geomspace(problem, L, 33))
-    start = np.asarray(theta0)
-    if start.dtype.kind not in "iuf" or start.shape not in ((), problem.shape):
-        raise ValueError(f"theta0 is {theta0!r}; give {problem.dim} numbers, or one for all coordinates.")
+        problem = Quadratic(np.geomspace(*curvatures(problem, L), 33))
+    theta0 = start_of(theta0, problem.shape)
     if not 0 < tol < 1:
         raise ValueError(f"tol={tol!r}; give a fraction of the start, between 0 and 1.")
-    theta0 = np.broadcast_to(start.astype(float), problem.shape)
     count_of("cap", cap, 1)
     rows = [_row(label, rule, problem, theta0, tol, cap) for label, rule in rules_of(rules).items()]
     return pd.DataFrame(rows)
@@ -603,7 +598,7 @@ def _section(part: tuple[str, Callable[[_About], Iterator[Any]]], about: _About)
             if isinstance(block, pd.DataFrame):
                 tables.append(block)
             elif isinstance(block, Picture):
-                tables.append(_long(block.data))
+                tables.append(pd.DataFrame({k: pd.Series(v) for k, v in columns_of(block.data).items()}))
     except ValueError as error:  # RuleError and NotLinear are of this kind
         refusal = str(error)
         shown.append(f"<p><i>Does not apply{' further' * bool(shown)}: {html.escape(refusal)}</i></p>")
@@ -655,18 +650,6 @@ def _svg(picture: Picture, mark: str) -> str:
     text = re.sub(r' transform="rotate\(-0 [^"]*"', "", text)
     text = re.sub(r"\s+", " ", text.replace("base64,\n", "base64,"))
     return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(picture.caption)}" ', 1)
-
-
-def _long(data: dict[str, Any]) -> pd.DataFrame:
-    """The numbers of a picture as columns; a map gets a column for each of its columns."""
-    columns: dict[str, Any] = {}
-    for name, values in data.items():
-        values = np.atleast_1d(np.asarray(values))
-        if values.ndim == 1:
-            columns[name] = pd.Series(values)
-        else:
-            columns |= {f"{name}[{j}]": pd.Series(values[:, j]) for j in range(values.shape[1])}
-    return pd.DataFrame(columns)
 
 
 _STYLE = """

@@ -216,7 +216,7 @@ def tune(rule: Rule, mu: float, L: float, which: str | None = None, *, rho: floa
     >>> best.kind, best.theorem
     ('asymptotic', 'Polyak 1964; Lessard, Recht, Packard 2016, Prop. 1')
     """
-    (mu, L), base = _spectrum(mu, L), a_rule(rule).base
+    (mu, L), base = curvatures(mu, L), a_rule(rule).base
     source, theorem = _find(base, which)
     held = {name: v for name, v in rule.setting.items() if base.at(**{name: v}) != base}
     given = rho
@@ -300,7 +300,7 @@ def best_eta(rule: Rule, mu: float, L: float) -> BestEta:
     >>> low.round(4).tolist(), high.round(4).tolist(), rate.round(4).tolist()
     ([1.9802, 0.2633], [1.9802, 3.7974], [0.9802, 0.9487])
     """
-    mu, L = _spectrum(mu, L)
+    mu, L = curvatures(mu, L)
     if a_rule(rule).free != rule.step_letters or len(rule.free) != 1:
         raise RuleError(
             f"{rule} leaves {', '.join(rule.free) or 'nothing'} open; best_eta wants one step size open, "
@@ -497,7 +497,7 @@ def worst_rate(rule: Rule, mu: float, L: float) -> Any:
     >>> float(worst_rate(heavy_ball.at(eta=1.0, gamma=0.81), 0.1, 1).round(6))
     0.9
     """
-    mu, L = _spectrum(mu, L)
+    mu, L = curvatures(mu, L)
     lifted = _lift(_told_the_spectrum(rule, mu, L).closed())
     lam = np.unique(np.concatenate([np.geomspace(mu, L, 33), np.linspace(mu, L, 33)]))
     lam[0], lam[-1] = mu, L
@@ -577,7 +577,7 @@ def minimax(rule: Rule, mu: float, L: float) -> Rule:
     >>> best, round(best.rate, 6), best.kind
     (nesterov(eta=1.29032, gamma=0.471442), 0.640789, 'asymptotic')
     """
-    mu, L = _spectrum(mu, L)
+    mu, L = curvatures(mu, L)
     rule = _told_the_spectrum(rule, mu, L)
     for name, value in rule.setting.items():
         if np.ndim(value):
@@ -715,7 +715,8 @@ def _disc_to_half_plane(n: int) -> tuple[Array, Array]:
 # --- checks ------------------------------------------------------------------------------------------
 
 
-def _spectrum(mu: Any, L: Any) -> tuple[float, float]:
+def curvatures(mu: Any, L: Any) -> tuple[float, float]:
+    """The ends of a spectrum as numbers, 0 < mu <= L."""
     try:
         mu, L = float(mu), float(L)
     except (TypeError, ValueError):

@@ -1,8 +1,8 @@
 """Figures: one style, one way to save, one look for each rule.
 
 Importing this package applies ``momentum.mplstyle``, so a notebook that imports `save` in its set-up
-cell draws in the style of the collection. A figure family has a file of its own beside this one, with
-``compute_*`` (arrays) and ``draw_*(data, ax)``: numbers first, drawing second.
+cell draws in the style of the collection. The views lie beside this file: runs in ``paths``, maps over two
+letters in ``maps``, curves in ``curves``; each returns a `Picture`, which brings its numbers.
 
 Draw maps with ``imshow``, or pass ``rasterized=True``: a vector map of 400 x 400 cells is 31 MB. A map
 wants ``ax.grid(False)``, its unstable part `hatch_unstable`.
@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike
 
 from momentum_lib.collection import Execution, find_root, write_whole
 from momentum_lib.definition import Rule
-from momentum_lib.plots.canvas import Picture
+from momentum_lib.plots.canvas import Picture, columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -253,14 +253,7 @@ def _columns(
     while sum(_bytes(_thin(array, short, step)) for array in arrays.values()) > CSV_LIMIT - 1000:
         step += 1
     note = {"thinned": f"one entry in {step} kept along axes longer than {short}"} if step > 1 else {}
-    columns: dict[str, Any] = {}
-    for key, array in arrays.items():
-        array = _thin(array, short, step)
-        if array.ndim == 1:
-            columns[key] = array
-        else:
-            columns.update({f"{key}[{j}]": array[:, j] for j in range(array.shape[1])})
-    return note, columns
+    return note, columns_of({key: _thin(array, short, step) for key, array in arrays.items()})
 
 
 def _thin(array: Any, short: int, step: int) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import reprlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -16,8 +17,20 @@ from matplotlib.figure import Figure
 
 from momentum_lib.clock import a_rule
 from momentum_lib.definition import Rule, RuleError
+from momentum_lib.spectrum import stability_limit
 
-__all__ = ["Picture", "Plane", "axes_for", "looks_of", "number", "plane_of", "rising", "rules_of"]
+__all__ = [
+    "Picture",
+    "Plane",
+    "axes_for",
+    "columns_of",
+    "looks_of",
+    "number",
+    "plane_of",
+    "rising",
+    "rules_of",
+    "start_of",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -56,6 +69,33 @@ def axes_for(ax: Any, size: tuple[float, float] = (5.2, 3.9)) -> tuple[Figure, A
         kind = f"{np.size(ax)} axes" if isinstance(ax, np.ndarray | list | tuple) else type(ax).__name__
         raise ValueError(f"ax is {kind}, and this view draws into one; pass axes[0], or leave ax out.")
     return cast(Figure, ax.get_figure(root=True)), ax
+
+
+def columns_of(data: Mapping[str, Any]) -> dict[str, Array]:
+    """Numbers as columns of one dimension: an array of two gives one for each of its columns."""
+    columns: dict[str, Array] = {}
+    for name, values in data.items():
+        values = np.atleast_1d(np.asarray(values))
+        if values.ndim == 1:
+            columns[name] = values
+        else:
+            columns |= {f"{name}[{j}]": values[:, j] for j in range(values.shape[1])}
+    return columns
+
+
+def start_of(theta0: Any, shape: tuple[int, ...]) -> Array:
+    """Where a run starts, one number for all coordinates or one for each.
+
+    Raises
+    ------
+    ValueError
+        Another number of them, or no real numbers.
+    """
+    start = np.asarray(theta0)
+    if start.dtype.kind not in "iuf" or start.shape not in ((), shape):
+        size = math.prod(shape)
+        raise ValueError(f"theta0 is {theta0!r}; give {size} numbers, or one for all coordinates.")
+    return np.broadcast_to(start.astype(float), shape)
 
 
 def rules_of(rules: Any) -> dict[str, Rule]:
@@ -150,6 +190,27 @@ class Plane:
         """The rule over a whole map, rows upwards."""
         return self.at(across[None, :], up[:, None])
 
+    def spans(
+        self, across: Iterable[float] | None, up: Iterable[float] | None, beyond: float = 0.0
+    ) -> tuple[Array, Array]:
+        """Columns and rows of a map: those given, else the whole region and what is `beyond` it.
+
+        Step sizes go from 0 to a little beyond the largest stability limit. One that runs off as the other
+        letter nears 1 is followed to four times its middle value.
+
+        Returns
+        -------
+        h, up : arrays
+        """
+        up = np.linspace(0, 1, 121)[:-1] if up is None else rising("up", up)
+        if across is not None:
+            return rising("across", across), up
+        limit = np.asarray(stability_limit(self.at(1.0, up)), float)
+        limit = limit[np.isfinite(limit)]
+        last = min(limit.max(), 4 * float(np.median(limit))) if limit.size else 1.0
+        last = 1.05 * max(last, 1.0)
+        return np.linspace(0.0, last if beyond <= last else 1.2 * beyond, 241)[1:], up
+
     def label(self, ax: Axes, product: bool = True) -> None:
         """Name the axes: the step size in units of 1/lam or 1/L, the other letter as it is."""
         ax.set_xlabel(f"{self.across}·lam" if product else f"{self.across}·L")
@@ -181,16 +242,3 @@ def plane_of(rule: Any) -> Plane:
         found = found if others else "has no momentum to spread"
         raise RuleError(f"a map needs one letter beside {step} and {rule} {found}; {remedy}.")
     return Plane(rule, step, others[0])
-
-
-def across_of(plane: Plane, limit: Callable[[Rule], Any], up: Array, across: Iterable[float] | None) -> Array:
-    """Step sizes from 0 to a little beyond the largest stability limit, unless they are given.
-
-    A limit that runs off as the other letter nears 1 is followed to four times its middle value.
-    """
-    if across is not None:
-        return rising("across", across)
-    reach = np.asarray(limit(plane.at(1.0, up)), float)
-    reach = reach[np.isfinite(reach)]
-    last = min(reach.max(), 4 * float(np.median(reach))) if reach.size else 1.0
-    return np.linspace(0.0, 1.05 * max(last, 1.0), 241)[1:]

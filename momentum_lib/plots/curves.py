@@ -14,7 +14,7 @@ from momentum_lib.plots import THEORY, label_end, rule_style
 from momentum_lib.plots.canvas import Picture, axes_for, looks_of, number, rules_of
 from momentum_lib.problems import Quadratic
 from momentum_lib.spectrum import closed_form, iteration_matrix, spectral_radius
-from momentum_lib.tuning import lower_rate
+from momentum_lib.tuning import curvatures, lower_rate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,9 +111,7 @@ def plot_worst_case(
     >>> plot_worst_case(tune(heavy_ball, 0.1, 1), 0.1, 1).data["heavy_ball"].round(4).max().item()
     0.5195
     """
-    mu, L = number("mu", mu), number("L", L)
-    if not 0 < mu <= L:
-        raise ValueError(f"mu={mu:g} and L={L:g}; curvatures need 0 < mu <= L.")
+    mu, L = curvatures(number("mu", mu), number("L", L))
     several = rules_of(rules)
     looks = looks_of(several)
     fig, ax = axes_for(ax)

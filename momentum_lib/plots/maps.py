@@ -15,7 +15,7 @@ from momentum_lib.clock import count_of
 from momentum_lib.definition import RuleError
 from momentum_lib.oscillation import damping
 from momentum_lib.plots import hatch_unstable
-from momentum_lib.plots.canvas import Picture, Plane, across_of, axes_for, plane_of, rising
+from momentum_lib.plots.canvas import Picture, Plane, axes_for, plane_of, rising
 from momentum_lib.problems import Quadratic
 from momentum_lib.runner import run
 from momentum_lib.spectrum import hitting_time, regimes, settling_time, spectral_radius, stability_limit
@@ -188,8 +188,7 @@ def plot_region(
     """
     plane = plane_of(rule)
     fig, ax = axes_for(ax)
-    up = np.linspace(0, 1, 121)[:-1] if up is None else rising("up", up)
-    h = across_of(plane, stability_limit, up, across)
+    h, up = plane.spans(across, up)
     limit = np.asarray(stability_limit(plane.at(1.0, up)), float)
     words = _named(regimes(plane.grid(h, up), 1.0))
     _paint(ax, words, h, up)
@@ -247,15 +246,12 @@ def plot_rate(
     """
     plane = plane_of(rule)
     fig, ax = axes_for(ax)
-    up = np.linspace(0, 1, 121)[:-1] if up is None else rising("up", up)
-    h = across_of(plane, stability_limit, up, across)
     top = mu if L is None else L
     data: dict[str, Any] = {}
     if optimum and L is not None:
         best = minimax(plane.rule.base.at(**_others(plane)), mu, L)
         data["optimum"] = np.array([best.setting[plane.across] * top, best.setting[plane.up], best.rate])
-        if across is None and data["optimum"][0] > h[-1]:
-            h = h * (1.2 * data["optimum"][0] / h[-1])
+    h, up = plane.spans(across, up, *data.get("optimum", ())[:1])
     cells = plane.grid(h / top, up)
     rate = np.asarray(spectral_radius(cells, mu) if L is None else worst_rate(cells, mu, L))
     shown = np.where(rate < 1, rate, np.nan)
@@ -322,8 +318,7 @@ def plot_times(
     plane = plane_of(rule)
     fig, ax = axes_for(ax)
     top = Quadratic(eigenvalues).L
-    up = np.linspace(0, 1, 121)[:-1] if up is None else rising("up", up)
-    h = across_of(plane, stability_limit, up, across)
+    h, up = plane.spans(across, up)
     count = settling_time if settle else hitting_time
     steps = np.asarray(count(plane.grid(h / top, up), eigenvalues, theta0, tol, cap))
     shown = np.log10(np.where(np.isfinite(steps), np.maximum(steps, 1), np.nan))
@@ -372,14 +367,14 @@ def plot_damping(
     """
     plane = plane_of(rule)
     fig, ax = axes_for(ax)
-    up = np.linspace(0, 1, 121)[:-1] if up is None else rising("up", up)
-    h = across_of(plane, stability_limit, up, across)
-    found = damping(plane.grid(h, up), 1.0)
+    h, up = plane.spans(across, up)
+    cells = plane.grid(h, up)
+    found = damping(cells, 1.0)
     fields = [name for name in vars(found) if name != "roots"]
     if what not in fields:
         raise RuleError(f"damping has no {what!r}; take one of {', '.join(fields)}.")
     value = np.asarray(getattr(found, what), float)
-    stable = np.asarray(spectral_radius(plane.grid(h, up), 1.0)) < 1
+    stable = np.asarray(spectral_radius(cells, 1.0)) < 1
     shown = np.where(stable & np.isfinite(value), value, np.nan)
     if np.isnan(shown).all():
         raise ValueError(f"{plane.rule.name} has no finite {what} on this map; give smaller step sizes.")

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from momentum_lib.clock import count_of
 from momentum_lib.definition import NotLinear
 from momentum_lib.plots import THEORY, label_end
-from momentum_lib.plots.canvas import Picture, axes_for, looks_of, number, rising, rules_of
+from momentum_lib.plots.canvas import Picture, axes_for, looks_of, number, rising, rules_of, start_of
 from momentum_lib.problems import Problem, Quadratic
 from momentum_lib.runner import Run, run
 from momentum_lib.spectrum import regimes, spectral_radius
@@ -72,12 +72,10 @@ def plot_path(
     >>> view.data["heavy_ball"].shape
     (31, 2)
     """
-    oracle = problem
-    problem = _problem(problem, 2, theta0)
+    problem, grad = _descended(problem, 2, theta0)
     if problem.dim != 2:
         raise ValueError(f"{problem!r} has {problem.dim} coordinates, and a path is drawn over two.")
-    theta0 = _start(theta0, problem)
-    grad: Any = oracle if hasattr(oracle, "at_step") else problem.grad
+    theta0 = start_of(theta0, (2,))
     runs = {label: run(rule, grad, theta0, steps, rng=rng) for label, rule in rules_of(rules).items()}
     looks = looks_of({label: made.rule for label, made in runs.items()})
     minimizers = np.reshape(np.asarray(problem.minimizers, float), (-1, 2))
@@ -144,9 +142,8 @@ def plot_error(
     """
     if of not in ("distance", "gap"):
         raise ValueError(f'of is {of!r}; give "distance" or "gap".')
-    oracle, problem = problem, _problem(problem, np.size(theta0), theta0)
-    grad: Any = oracle if hasattr(oracle, "at_step") else problem.grad
-    theta0 = _start(theta0, problem)
+    problem, grad = _descended(problem, np.size(theta0), theta0)
+    theta0 = start_of(theta0, (problem.dim,))
     if np.array_equal(theta0, problem.minimizer):
         raise ValueError(f"theta0={theta0.tolist()} is the minimizer, and no error shows; start elsewhere.")
     data: dict[str, Any] = {"t": np.arange(count_of("steps", steps) + 1)}
@@ -240,23 +237,19 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
     )
 
 
-def _problem(problem: Any, dim: int, at: Any) -> Problem:
+def _descended(problem: Any, dim: int, at: Any) -> tuple[Problem, Any]:
+    """The function under a problem, an oracle or f alone, and the gradient that is read."""
+    oracle = problem
     while not isinstance(problem, Problem) and hasattr(problem, "problem"):
         problem = problem.problem  # an oracle wraps one
     if isinstance(problem, Problem):
-        return problem
+        return problem, oracle if hasattr(oracle, "at_step") else problem.grad
     if not callable(problem):
         raise ValueError(f"{problem!r} is no problem and no function; give a Problem or f itself.")
     start = np.asarray(at)  # in the domain, if any point is
     usable = start.shape == (dim,) and start.dtype.kind in "iuf" and np.isfinite(start).all()
-    return Problem.from_function(problem, dim, at=start if usable else None)
-
-
-def _start(theta0: Any, problem: Problem) -> Array:
-    start = np.asarray(theta0)
-    if start.dtype.kind not in "iuf" or start.shape not in ((), (problem.dim,)):
-        raise ValueError(f"theta0 is {theta0!r}; give {problem.dim} numbers, or one for all coordinates.")
-    return np.broadcast_to(start.astype(float), (problem.dim,))
+    made = Problem.from_function(problem, dim, at=start if usable else None)
+    return made, made.grad
 
 
 def _diverged(made: Run) -> str:
