@@ -238,8 +238,8 @@ def plot_response(
     for label, rule in several.items():
         gain = np.abs(frequency_response(rule, omega, output or rule.slots[-1], lam=lam))
         data[label] = gain
-        (line,) = ax.loglog(omega, gain, **looks[label])
-        label_end(ax, line, label)
+        ax.loglog(omega, gain, **looks[label], label=label)
+    ax.legend(loc="best")  # at the end of the lines, where gains meet, names would too
     ax.set(xlabel="frequency, radians a step (log scale)", ylabel="gain (log scale)")
     caption = "What slow and fast changes of the gradient become; pi is a sign that flips every step."
     return Picture(fig, ax, data, caption)
