@@ -48,7 +48,7 @@ def test_names_every_dependency_but_the_frameworks():
     own = PROJECT["project"]["name"]
     wanted = [
         *PROJECT["project"]["dependencies"],
-        *(line for extra in ("lab", "learning", "worst-cases") for line in extras[extra]),
+        *(line for extra in ("lab", "learning", "worst-cases", "book") for line in extras[extra]),
         *(line for line in PROJECT["dependency-groups"]["dev"] if name_of(line) != own),
     ]
     there = {name_of(line) for line in [*CONDA, *PIP] if line != "-e ."}
@@ -58,7 +58,8 @@ def test_names_every_dependency_but_the_frameworks():
 
 def test_nothing_is_asked_for_that_nothing_uses():
     """What is only run, not named in any code: JupyterLab and its kernel; the tools of the group dev."""
-    files = [*(ROOT / "momentum_lib").rglob("*.py*"), *(ROOT / "notebooks").glob("*.ipynb")]
+    folders = ("momentum_lib", "notebooks", "book")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.[ip]*y*")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files if path.suffix != ".pyc")
     extras = PROJECT["project"]["optional-dependencies"].values()
     asked = {name_of(line) for lines in (PROJECT["project"]["dependencies"], *extras) for line in lines}
