@@ -1,4 +1,4 @@
-"""The ``momentum`` command: ``list`` what there is, ``reproduce`` what it shows."""
+"""The ``momentum`` command: ``list`` what there is, ``lab`` to read it, ``reproduce`` what it shows."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="momentum", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the rules, and the notebooks with their figures")
+    commands.add_parser(
+        "lab",
+        help="open the collection in JupyterLab, notebook 00 first; options go on to `jupyter lab`",
+        description="JupyterLab over the whole folder, so that notebooks find their pictures, with notebook "
+        "00 open. What only this machine knows (timing, versions) is left out of the notebooks you save. "
+        "Options go on to `jupyter lab`.",
+    )
     reproduce = commands.add_parser(
         "reproduce",
         help="execute the notebooks, rewrite their outputs and figures/, compare with published numbers",
@@ -39,9 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "notebooks/results/ (hours; a finished training is kept in .momentum/trainings, so a killed run "
         "goes on)",
     )
-    options = parser.parse_args(arguments)
+    options, more = parser.parse_known_args(arguments)
+    if more and options.command != "lab":
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         root = find_root()
+        if options.command == "lab":
+            return _lab(root, more)
         known = notebooks(root)
         if options.command == "list":
             return _list(known)
@@ -52,6 +63,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("momentum: interrupted; what was finished is in place, the next run takes up the rest.")
         return 130
+
+
+def _lacking(extra: str, error: ImportError) -> ValueError:
+    return ValueError(
+        f"This needs {error.name}, of the extra {extra}; in the collection's folder: uv sync --extra {extra}, "
+        f"or: python -m pip install --editable '.[{extra}]'."
+    )
+
+
+def _lab(root: Path, more: Sequence[str]) -> int:
+    try:
+        from jupyterlab.labapp import LabApp
+    except ImportError as error:
+        raise _lacking("lab", error) from None
+    os.chdir(root)
+    LabApp.launch_instance(
+        [
+            "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
+            "--FileContentsManager.pre_save_hook=momentum_lib.execution.tidy_before_saving",
+            *more,
+        ]
+    )
+    return 0
 
 
 def _count(text: str) -> int:
@@ -102,9 +136,7 @@ def _reproduce(
 
         from momentum_lib.execution import Outcome, execute
     except ImportError as error:
-        raise ValueError(
-            f"reproduce needs {error.name}; install the extra lab: pip install 'momentum-lib[lab]'."
-        ) from None
+        raise _lacking("lab", error) from None
 
     at: dict[str, str] = {}
     total = {notebook.stem: len(notebook.sources("code")) for notebook in chosen}

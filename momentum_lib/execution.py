@@ -41,7 +41,7 @@ from momentum_lib.collection import (
     write_whole,
 )
 
-__all__ = ["FIGURE_KINDS", "Outcome", "execute", "normalize"]
+__all__ = ["FIGURE_KINDS", "Outcome", "execute", "normalize", "tidy_before_saving"]
 
 #: Seconds one cell may take; a full run has no limit.
 CELL_LIMIT: Final = 600
@@ -236,14 +236,10 @@ async def _run_cells(
 def normalize(node: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Leave in an executed notebook only what another run of it on another machine gives again.
 
-    Cells are numbered in order; timing, view states, widget models, kernel patch versions go.
+    Cells are numbered in order; what `tidy` takes goes.
     """
-    node.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    node.metadata.language_info = {"name": "python", "file_extension": ".py", "pygments_lexer": "ipython3"}
-    node.metadata.pop("widgets", None)
     count = 0
     for cell in node.cells:
-        cell.metadata = {key: cell.metadata[key] for key in ("tags", "jupyter") if key in cell.metadata}
         if cell.cell_type != "code":
             continue
         cell.execution_count = None
@@ -253,9 +249,33 @@ def normalize(node: nbformat.NotebookNode) -> nbformat.NotebookNode:
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = count
-            if "data" in output:
-                output.data.pop("application/vnd.jupyter.widget-view+json", None)
+    tidy(node)
     return nbformat.from_dict(node)
+
+
+def tidy(node: dict[str, Any]) -> None:
+    """Take from a notebook, in place, what only this machine or this moment put there.
+
+    Timing, view states, widget models, the kernel's version. What is hidden stays hidden, said as Jupyter
+    says it (twice), so that saving an untouched notebook changes nothing.
+    """
+    about = {name: value for name, value in node["metadata"].items() if name == "momentum"}
+    about["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    about["language_info"] = {"name": "python", "file_extension": ".py", "pygments_lexer": "ipython3"}
+    node["metadata"] = about
+    for cell in node["cells"]:
+        kept = {key: cell["metadata"][key] for key in ("tags", "jupyter") if key in cell["metadata"]}
+        if kept.get("jupyter", {}).get("outputs_hidden"):
+            kept["collapsed"] = True
+        cell["metadata"] = kept
+        for output in cell.get("outputs", ()):
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+
+
+def tidy_before_saving(model: dict[str, Any], **_: Any) -> None:
+    """Jupyter's ``pre_save_hook``, named in jupyter_server_config.py: `tidy` for whatever is saved by hand."""
+    if model["type"] == "notebook":
+        tidy(model["content"])
 
 
 def _refuse_machine_paths(notebook: Notebook, node: nbformat.NotebookNode, root: Path) -> None:

@@ -99,7 +99,7 @@ def check_execution(notebook):
             yield f"cell {number} names {found}, a place of one machine"
         if found := re.search(r"<[\w. ]+ at 0x[0-9a-f]+>", shown):
             yield f"cell {number} shows an address: {found[0]}"
-        if others := set(cell["metadata"]) - {"tags", "jupyter"}:
+        if others := set(cell["metadata"]) - {"tags", "jupyter", "collapsed"}:
             yield f"cell {number} carries metadata {sorted(others)}; `momentum reproduce` drops it"
         if cell.get("id") is None:
             yield f"cell {number} has no id; `momentum reproduce` gives one"
