@@ -59,12 +59,11 @@ def lab(collection, tmp_path_factory):
         server.wait()
 
 
-def save(page, file, before):
-    """Save by the keyboard and wait until the file has been written."""
+def save(page):
+    """Save by the keyboard, and wait until the server has written the file."""
     page.locator(".jp-Notebook .jp-Cell").first.click()
-    page.keyboard.press("Control+s")
-    while file.stat().st_mtime_ns == before:
-        page.wait_for_timeout(100)
+    with page.expect_response(lambda r: r.request.method == "PUT" and "/api/contents/" in r.url):
+        page.keyboard.press("Control+s")
 
 
 def test_the_first_notebook_is_open_with_its_picture(lab):
@@ -78,7 +77,7 @@ def test_the_first_notebook_is_open_with_its_picture(lab):
 def test_saving_an_untouched_notebook_changes_nothing(lab, collection):
     page, _ = lab
     file = collection / "notebooks" / "00_start_here.ipynb"
-    save(page, file, file.stat().st_mtime_ns)
+    save(page)
     assert file.read_bytes() == (ROOT / "notebooks" / file.name).read_bytes()
 
 
@@ -91,7 +90,7 @@ def test_it_runs_from_top_to_bottom_and_the_console_stays_clean(lab, collection)
     counts = [None]
     while None in counts:
         page.wait_for_timeout(1000)
-        save(page, file, file.stat().st_mtime_ns)
+        save(page)
         cells = json.loads(file.read_text("utf-8"))["cells"]
         counts = [cell["execution_count"] for cell in cells if cell["cell_type"] == "code"]
     assert counts == list(range(1, len(counts) + 1))
