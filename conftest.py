@@ -20,7 +20,12 @@ from momentum_lib.collection import Execution, Notebook
 read = functools.cache(Notebook)
 
 
-def pytest_configure():
+def pytest_addoption(parser):
+    parser.addoption("--whole", action="store_true", help="run what the gate only samples, too (mark: whole)")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "whole: left to `pytest --whole`; the gate runs a sample")
     drawn = tempfile.mkdtemp(prefix="momentum-figures-")
     atexit.register(shutil.rmtree, drawn, ignore_errors=True)
     committed = Path(__file__).with_name("figures")
@@ -39,8 +44,12 @@ def missing(item):
     return ()
 
 
-def pytest_collection_modifyitems(items):
-    """Skip, by name, what needs a library that is not installed."""
+def pytest_collection_modifyitems(config, items):
+    """Skip, by name, what needs a library that is not installed; leave out what is on demand."""
+    if not config.getoption("--whole"):
+        left = [item for item in items if item.get_closest_marker("whole")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
     for item in items:
         if names := missing(item):
             item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(names)}"))
