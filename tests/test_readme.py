@@ -3,6 +3,7 @@
 import doctest
 import re
 import tomllib
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,63 @@ def test_references_are_whole():
         assert kind != "misc" or {"eprint", "url"} & set(fields), key
         assert key.endswith(fields["year"]), key
         assert body.count("{") == body.count("}"), key
+
+
+#: "Goyal et al. 2017", "Su, Boyd and Candès (2016)", over the end of a line too; initials come before names.
+NAME = r"(?:(?:[A-Z]\. )*(?:(?:Van|Le) )?[A-Z][\w'-]+)"
+YEAR = r"((?:18|19|20)\d\d)\b(?!-)"
+CITED = re.compile(
+    rf"(?<![\w-])(?!(?:After|In) )({NAME}(?:(?:,? and|,) {NAME})*)(?: et al\.| and others)?,? \(?{YEAR}"
+)
+
+
+def plain(text):
+    """Without accents, markup and ends of lines."""
+    text = unicodedata.normalize("NFKD", text.replace("’", "'"))
+    return re.sub(r"\s+", " ", "".join(c for c in text if not unicodedata.combining(c) and c not in "*_`"))
+
+
+def cited(text):
+    """Family names and year of each work that a text names."""
+    found = {(re.sub(r"\b[A-Z]\. ", "", names), year) for names, year in CITED.findall(plain(text))}
+    return {(tuple(re.split(r",? and |, ", names)), year) for names, year in found}
+
+
+def authors_and_years():
+    """Family names, in order, and year of each entry of references.bib."""
+    text = (ROOT / "references.bib").read_text(encoding="utf-8")
+    for author, year in re.findall(r"author += \{(.*)\},\n(?:.*\n)*? +year += \{(\d+)\}", text):
+        people = re.sub(r"\\\W|[{}]", "", author).split(" and ")
+        yield [person.partition(",")[0] for person in people], year
+
+
+def test_works_are_found_as_texts_name_them():
+    text = "**Su, Boyd and Candès 2016**, thm 3; Van Scoy\nand others (2018); B. O’Donoghue, E. Candès 2015"
+    assert cited(text) == {
+        (("Su", "Boyd", "Candes"), "2016"),
+        (("Van Scoy",), "2018"),
+        (("O'Donoghue", "Candes"), "2015"),
+    }
+
+
+TEXTS = {notebook.stem: "\n\n".join(notebook.sources("markdown")) for notebook in notebooks(ROOT)}
+TEXTS |= {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for folder in ("notebooks/*.md", "momentum_lib/**/*.py", "momentum_lib/*.toml")
+    for path in sorted(ROOT.glob(folder))
+}
+
+
+@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if cited(text)])
+def test_every_work_cited_is_in_the_references(name):
+    known = [*authors_and_years()]
+
+    def stands_for(names, year, authors, published):
+        return year == published and names[0] == authors[0] and {*names} <= {*authors}
+
+    missing = [
+        f"{', '.join(names)} {year}"
+        for names, year in cited(TEXTS[name])
+        if not any(stands_for(names, year, *entry) for entry in known)
+    ]
+    assert not missing, "append them to references.bib"
