@@ -22,16 +22,15 @@ def play(path):
     return subprocess.run([sys.executable, PLAY, path], capture_output=True, text=True)
 
 
-def marked():
-    for notebook in notebooks(ROOT):
-        rest = () if notebook.number in SAMPLE else (pytest.mark.whole,)
-        yield pytest.param(notebook, id=notebook.stem, marks=rest)
+def left_to_demand(notebook):
+    rest = () if notebook.number in SAMPLE else (pytest.mark.whole,)
+    return pytest.param(notebook, id=notebook.stem, marks=rest)
 
 
-@pytest.mark.parametrize("notebook", marked())
+@pytest.mark.parametrize("notebook", [left_to_demand(notebook) for notebook in notebooks(ROOT)])
 def test_every_marked_parameter_may_be_changed(notebook):
     if notebook.missing:
-        pytest.skip(f"needs {', '.join(notebook.missing)} (extra frameworks)")
+        pytest.skip(f"needs {', '.join(notebook.missing)}")
     done = play(notebook.path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("-> ok") >= 4
@@ -44,18 +43,11 @@ def test_every_marked_parameter_may_be_changed(notebook):
         (["kappa = 10  # change me: 20", "[1][kappa - 10]"], "IndexError"),
         (["many = (1, 2)  # change me: (1, 2, 3)", "a, b = many"], "too many values"),
         (["kappa = 10  # change me: text that is no value", "kappa"], "SyntaxError"),
-        (
-            ["for kappa in (10,):\n    square = kappa  # change me: -kappa\n    square**0.5 + 1 < 9"],
-            "TypeError",
-        ),
     ],
 )
 def test_a_section_that_breaks_is_seen(tmp_path, cells, told):
-    cells = ["first = 1", *cells]
-    node = new_notebook(
-        cells=[new_markdown_cell("# Try"), new_code_cell(cells[0]), new_markdown_cell("## Play")]
-    )
-    node.cells += [new_code_cell(cell) for cell in cells[1:]]
+    head = [new_markdown_cell("# Try"), new_code_cell("first = 1"), new_markdown_cell("## Play")]
+    node = new_notebook(cells=head + [new_code_cell(cell) for cell in cells])
     nbformat.write(node, tmp_path / "01_try.ipynb")
     done = play(tmp_path / "01_try.ipynb")
     assert told in done.stdout and done.returncode == (told != "-> ok"), done.stdout + done.stderr
