@@ -92,6 +92,21 @@ def test_python_range_is_that_of_the_package():
     assert [SpecifierSet(r) for r in ranges] == [SpecifierSet(PROJECT["project"]["requires-python"])]
 
 
+def test_a_launch_on_binder_installs_the_collection_from_its_folder(monkeypatch):
+    """Read as Binder reads it; the launch itself needs Docker and a network."""
+    repo2docker = pytest.importorskip("repo2docker.app")
+    monkeypatch.chdir(ROOT)
+    packs = (pack("buildpack-deps") for pack in repo2docker.Repo2Docker().buildpacks)
+    first = next(pack for pack in packs if pack.detect())
+    assert type(first).__name__ == "PythonBuildPack"
+    assert first.python_version in SpecifierSet(PROJECT["project"]["requires-python"])
+    [(_, script)] = first.get_assemble_scripts()  # one step, once the whole folder is there
+    file = re.search(r'pip install .*-r "(.+)"', script)[1]
+    [line] = [line for line in (ROOT / file).read_text("utf-8").splitlines() if not line.startswith("#")]
+    assert line == "-e .[lab,learning,worst-cases]"
+    assert set(line[5:-1].split(",")) < set(PROJECT["project"]["optional-dependencies"])
+
+
 def test_every_dependency_line_says_why():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     arrays = re.findall(r"^(\w[\w-]*) = \[\n(.*?)^\]", text, flags=re.MULTILINE | re.DOTALL)
