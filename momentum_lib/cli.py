@@ -6,12 +6,14 @@ import argparse
 import json
 import os
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from momentum_lib import publishing
 from momentum_lib.collection import Notebook, find_root, notebooks, write_whole
 from momentum_lib.definition import RULES
 
@@ -51,11 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         root = find_root()
+        _refuse_others(root)
         if options.command == "lab":
             return _lab(root, more)
         known = notebooks(root)
         if options.command == "list":
             return _list(known)
+        if options.command == "book":
+            return _book(root, zipped=options.zip)
         return _reproduce(_choose(options.id, known), known, root, options)
     except ValueError as error:
         print(f"momentum: {error}", file=sys.stderr)
@@ -63,6 +68,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("momentum: interrupted; what was finished is in place, the next run takes up the rest.")
         return 130
+
+
+def _refuse_others(root: Path) -> None:
+    """Refuse a folder that is somebody else's project: its notebooks would be executed and rewritten."""
+    told = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    name = told.get("project", {}).get("name", "without a name")
+    if name != "momentum-lib" and "momentum" not in told.get("tool", {}):
+        raise ValueError(
+            f"{root} is the folder of the project {name!r}, not of this collection; work inside the "
+            f"collection's folder, or add an empty table [tool.momentum] to that pyproject.toml."
+        )
 
 
 def _lacking(extra: str, error: ImportError) -> ValueError:
@@ -125,6 +141,15 @@ def _list(known: Sequence[Notebook]) -> int:
             print(f"      long sweeps: {', '.join(notebook.results)}")
         if notebook.missing:
             print(f"      not runnable here: needs {', '.join(notebook.missing)} (uv sync --all-extras)")
+    return 0
+
+
+def _book(root: Path, *, zipped: bool) -> int:
+    site = publishing.build(root, root / ".momentum" / "book")
+    print(publishing.print_sheet(site))
+    if zipped:
+        print(f"The archive: {publishing.archive(root, site)}")
+    print(f"The book: {site / 'index.html'}")
     return 0
 
 

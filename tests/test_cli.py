@@ -22,7 +22,7 @@ CHECK = "published.check('lessard-2016/cycle-p', {value})"
 def write(root, stem, *cells, requires=()):
     """A tiny notebook, not yet executed."""
     (root / "notebooks").mkdir(exist_ok=True)
-    (root / "pyproject.toml").touch()
+    (root / "pyproject.toml").write_text("[tool.momentum]\n")
     title = new_markdown_cell(f"# Try {stem}")
     node = new_notebook(cells=[title, *map(new_code_cell, cells)])
     node.metadata["momentum"] = {"requires": list(requires)}
@@ -63,7 +63,7 @@ def tree(root):
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "pyproject.toml").write_text("[tool.momentum]\n")
     return tmp_path
 
 
@@ -84,7 +84,16 @@ def test_an_empty_collection_is_reproduced(root, capsys):
     assert main(["reproduce"]) == 0
     assert main(["list"]) == 0
     assert "No notebooks yet" in capsys.readouterr().out
-    assert tree(root) == {"pyproject.toml": b""}
+    assert tree(root) == {"pyproject.toml": b"[tool.momentum]\n"}
+
+
+def test_another_projects_notebooks_are_left_alone(root, capsys):
+    good(root)
+    (root / "pyproject.toml").write_text('[project]\nname = "theirs"\n')
+    before = tree(root)
+    assert main(["reproduce"]) == main(["list"]) == 2
+    assert "the project 'theirs', not of this collection" in capsys.readouterr().err
+    assert tree(root) == before
 
 
 @pytest.mark.parametrize(
