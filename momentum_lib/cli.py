@@ -83,8 +83,8 @@ def _refuse_others(root: Path) -> None:
 
 def _lacking(extra: str, error: ImportError) -> ValueError:
     return ValueError(
-        f"This needs {error.name}, of the extra {extra}; in the collection's folder: uv sync --extra {extra}, "
-        f"or: python -m pip install --editable '.[{extra}]'."
+        f"This needs {error.name}, of the extra {extra}; in the collection's folder: "
+        f"uv sync --extra {extra}, or: python -m pip install --editable '.[{extra}]'."
     )
 
 
