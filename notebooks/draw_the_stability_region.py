@@ -84,14 +84,11 @@ def finish_rate_map(arm, critical, ends, height, ax):
 
 
 def finish_worst_map(low, high, gammas, optimum, ax):
-    """For each momentum the interval of best learning rates, and names for what is seen."""
+    """For each momentum the interval of best learning rates, on a map with its optimum."""
     ax.fill_betweenx(gammas, low, high, color="white", alpha=0.35, lw=0)
     for end in (low, high):
         ax.plot(end, gammas, **THEORY, path_effects=HALO)
-    ax.annotate("Polyak's optimum", optimum[:2], (10, -12), textcoords="offset points", bbox=BOX)
-    ax.text(1.5, 0.85, "all equally good", ha="center", bbox=BOX)
-    ax.text(3.4, 0.1, "diverges", ha="center", bbox=BOX)
-    ax.set(xlim=(0, 4.1), ylim=(0, 1))
+    ax.annotate("optimum", optimum[:2], (10, -12), textcoords="offset points", bbox=BOX)
 
 
 def draw_cone(theta, ax):
