@@ -1,38 +1,38 @@
 """How the figures of notebook 09 look; the mathematics stands in its cells."""
 
+from itertools import cycle
+
 import numpy as np
 
 from momentum_lib import THEORY, label_end, rule_style
 
-#: What to see in each figure, and what it does not show.
-CAPTIONS = {
-    "start-velocity": (
-        "Heavy ball from a random velocity of three sizes, and the prediction (dashed): the same rate, a "
-        "higher start. The spread of the single runs is not shown."
-    ),
-    "bias-of-a-sum": (
-        "A slope of one: dividing by 1 − gamma^t repairs the average (right); it makes the first steps of "
-        "the sum ten times too long (left)."
-    ),
-    "bias-correction-blow-up": (
-        "How far a run gets from its minimum, over eta·lam/(1 − gamma): with the correction none leaves "
-        "its start up to 2, all do beyond. One curvature, start at rest."
-    ),
-    "where-float32-stops": (
-        "Largest distance to the minimum in each 40 steps, in 32 bits, h = 0.01: the two-step form stops "
-        "with gradient descent, the velocity form ten times closer, where a ten times larger eta stops "
-        "too. Dashed: half an ulp."
-    ),
-}
+# What to see in each figure, and what it does not show.
+STARTS = (
+    "Heavy ball from a random velocity of several sizes, and the prediction (dashed): the same rate, a "
+    "higher start. The spread of the single runs is not shown."
+)
+SUM = (
+    "A slope of one: dividing by 1 − gamma^t repairs the average (right); it makes the first steps of the "
+    "sum 1/(1 − gamma) times too long (left)."
+)
+BLOW_UP = (
+    "How far a run gets from its minimum, over eta·lam/(1 − gamma): with the correction none leaves its "
+    "start up to 2, all do beyond. One curvature, start at rest."
+)
+STOPS = (
+    "Largest distance to the minimum in each 40 steps, in 32 bits: the two-step form stops with gradient "
+    "descent, the velocity form closer, where a learning rate larger by 1/(1 − gamma) stops too. Dashed: "
+    "half an ulp."
+)
 
-LINES = ("-", "--", ":")
+LINES = ("-", "--", ":", "-.")
+LOOKS = (("0.45", "s"), ("#0072B2", "o"), ("#D55E00", "^"))
 
 
 def draw_starts(shown, ax):
     """Root mean squares every few steps, a marker for each size of start; theory dashed thin."""
-    measured = [name for name in shown if "theory" not in name]
-    looks = (("0.45", "s"), ("#0072B2", "o"), ("#D55E00", "^"))
-    for name, (color, marker) in zip(measured, looks, strict=True):
+    measured = [name for name in shown if f"{name}, theory" in shown]
+    for name, (color, marker) in zip(measured, cycle(LOOKS), strict=False):
         ax.semilogy(shown[f"{name}, theory"], **THEORY | {"linewidth": 0.7})
         style = {"color": color, "marker": marker, "linestyle": "", "markersize": 4, "markevery": 3}
         (line,) = ax.semilogy(shown[name], **style)
@@ -55,9 +55,11 @@ def draw_steps(t, panels, axes):
 def draw_blow_up(far, plain, ax):
     """The farthest point over h / (1 - gamma), one line style a gamma; the first step dashed thin."""
     color = rule_style("bias_corrected")["color"]
-    for (gamma, (ratio, reach)), line in zip(far.items(), LINES, strict=True):
-        ax.plot(ratio, reach, color=color, linestyle=line, linewidth=2, label=f"corrected, gamma = {gamma:g}")
-    ax.plot(ratio, plain, color=rule_style("heavy_ball")["color"], label=f"plain, gamma = {gamma:g}")
+    named = (name for name in far if name.startswith("gamma"))
+    for name, line in zip(named, cycle(LINES), strict=False):
+        ratio = far[name.replace("gamma =", "ratio,")]
+        ax.plot(ratio, far[name], color=color, linestyle=line, linewidth=2, label=f"corrected, {name}")
+    ax.plot(ratio, plain, color=rule_style("heavy_ball")["color"], label=f"plain, {name}")
     ax.plot(ratio, np.maximum(1, np.abs(1 - ratio)), **THEORY, label="the first step alone")
     ax.axvline(2, color="0.6", linewidth=0.8)
     ax.set(yscale="log", xlabel="eta·lam / (1 − gamma)", ylabel="largest |theta_t / theta_0| (log scale)")
