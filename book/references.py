@@ -1,0 +1,72 @@
+"""The bibliography: references.bib as a page, and "Author Year" in a text as a link into it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pybtex.database import Entry, parse_file
+from pybtex.plugin import find_plugin
+from pybtex.richtext import Text
+
+BIB = Path(__file__).resolve().parent.parent / "references.bib"
+
+
+@functools.cache
+def entries() -> Mapping[str, Entry]:
+    """The works, by key."""
+    return dict(parse_file(BIB, "bibtex").entries)
+
+
+@functools.cache
+def _mentions() -> re.Pattern[str]:
+    """How a text names the works: the first author, at most a list of names, the year. Leftmost counts."""
+    between = r"(?:(?!\d{4})[^:;*()\[\]`\n]|\n(?!\n)){0,90}?"
+    ways = []
+    for key, entry in entries().items():
+        author = Text.from_latex(" ".join(entry.persons["author"][0].last_names)).render_as("text")
+        ways.append(rf"(?P<{key}>{re.escape(author)}\b{between}\b{entry.fields['year']})")
+    return re.compile(rf"(?<![\w’'])(?:{'|'.join(ways)})\b(?![\w\]])")
+
+
+def mentioned(text: str) -> list[str]:
+    """Keys of the works that a text names."""
+    return list(dict.fromkeys(str(found.lastgroup) for found in _mentions().finditer(text)))
+
+
+def linked(text: str) -> str:
+    """A text with each work it names linked to its entry."""
+    return _mentions().sub(lambda found: f"[{found[0]}](#{found.lastgroup})", text)
+
+
+def page(cited: Mapping[str, list[str]]) -> str:
+    """The bibliography, in the order of authors and years, each work with where it is cited.
+
+    Parameters
+    ----------
+    cited : mapping of key to list of str
+        Links, as Markdown.
+    """
+    style = find_plugin("pybtex.style.formatting", "plain")()
+    backend = find_plugin("pybtex.backends", "markdown")()
+    lines = ["# References", "", "Every work the collection cites, and where."]
+    known = sorted(entries().items(), key=lambda item: (_names(item[1]), item[1].fields["year"]))
+    for (key, _), made in zip(known, style.format_entries([entry for _, entry in known]), strict=True):
+        lines += ["", f"({key})=", "", _text(made.text.render(backend))]
+        if cited.get(key):
+            lines += ["", f"{{.cited}}\nCited in {', '.join(cited[key])}."]
+    return "\n".join([*lines, ""])
+
+
+def _names(entry: Entry) -> Any:
+    people = [Text.from_latex(" ".join(p.last_names)).render_as("text") for p in entry.persons["author"]]
+    return [name.casefold() for name in people]
+
+
+def _text(markdown: str) -> str:
+    """Pybtex escapes more than Markdown needs, and leaves bare addresses bare."""
+    markdown = re.sub(r"\\([-.()!+#])", r"\1", markdown)
+    return re.sub(r"(?<![(<\[])\b(https?://[^\s)]+[^\s).,])(?!\])", r"<\1>", markdown)

@@ -1,0 +1,101 @@
+"""The collection as a book: an HTML site from the committed notebooks, one sheet to print, one archive.
+
+What makes the pages lies in ``book/`` and runs inside Sphinx, in a process of its own. Nothing is executed and
+no network is asked. The site lies in ``.momentum/book/site``; what did not change is not built again.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Final
+
+__all__ = ["archive", "build", "print_sheet"]
+
+#: What Sphinx is told to load, and what finds the formulas and the references.
+_NEEDS: Final = ("sphinx", "myst_nb", "sphinx_book_theme", "pybtex", "sphinx-mathjax-offline")
+
+#: What stands in the archive beside the site: the notebooks, and what they need to run.
+_BESIDE: Final = ("notebooks", "figures/*.png", "momentum_lib", "pyproject.toml", "README.md", "LICENSE",
+                  "CITATION.cff", "references.bib")  # fmt: skip
+
+_BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+
+
+def build(root: Path, folder: Path) -> Path:
+    """Build the site below a folder, and give the folder of its pages.
+
+    Raises
+    ------
+    ValueError
+        The extra ``book`` is not installed, or the build met an error or a warning.
+    """
+    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(
+            f"book needs {', '.join(missing)}; install the extra from the collection's folder: "
+            "uv sync --extra book, or python -m pip install --editable '.[book]'."
+        )
+    site = folder / "site"
+    for made in (folder / "source", site):
+        made.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "--fail-on-warning",
+        "--keep-going",
+        "--quiet",
+        "--jobs",
+        "auto",
+    ]
+    places = ["-c", root / "book", "-d", folder / "doctrees", folder / "source", site]
+    if subprocess.run([*command, *places], cwd=root).returncode:
+        raise ValueError("the book was not built without warnings; each is told above.")
+    return site
+
+
+def print_sheet(site: Path) -> str:
+    """Print the site's sheet into a PDF beside it; tells where, or why not."""
+    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if browser is None:
+        return (
+            "The sheet was not printed: there is no Chromium; open sheet.html and print it from your browser."
+        )
+    with tempfile.TemporaryDirectory() as profile:
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer",
+                   "--virtual-time-budget=30000", f"--user-data-dir={profile}"]  # fmt: skip
+        target = site / "sheet.pdf"
+        done = subprocess.run(
+            [*command, f"--print-to-pdf={target}", (site / "sheet.html").as_uri()],
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode or not target.is_file():
+        return f"The sheet was not printed: {Path(browser).name} ended with {done.returncode}."
+    return f"The sheet to print: {target}"
+
+
+def archive(root: Path, site: Path) -> Path:
+    """One file with the site and the notebooks, and with what these need to run."""
+    target = site.with_name("momentum-book.zip")
+    part = target.with_name(f".{target.name}")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
+        for page in sorted(site.rglob("*")):
+            if page.is_file():
+                file.write(page, Path("momentum-book", "site", page.relative_to(site)))
+        for pattern in _BESIDE:
+            for found in sorted(root.glob(pattern)):
+                inside = [found] if found.is_file() else sorted(found.rglob("*"))
+                for path in inside:
+                    hidden = any(p.startswith((".", "__")) and p != "__init__.py" and p != "__init__.pyi"
+                                 for p in path.relative_to(root).parts)  # fmt: skip
+                    if path.is_file() and not hidden:
+                        file.write(path, Path("momentum-book", path.relative_to(root)))
+    part.replace(target)
+    return target
