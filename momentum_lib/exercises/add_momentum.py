@@ -64,6 +64,12 @@ def check_same_speed(
     ]
     if abs(speed[0] / speed[1] - 1) < 1e-6:
         return None
+    for slip, hint in {
+        like[0] * (1 - like[1]) / (1 - gamma): "the longer memory makes a steady step longer, so eta shrinks",
+        like[0] * like[1] / gamma: "the speed hangs on 1 - gamma, not on gamma",
+    }.items():
+        if abs(eta / slip - 1) < 1e-2:
+            return f"this pair ends at {speed[0]:.4g} a step, the other at {speed[1]:.4g}: {hint}."
     return f"this pair ends at {speed[0]:.4g} a step, the other at {speed[1]:.4g}."
 
 
@@ -75,6 +81,15 @@ def check_better_ball(ball: Callable[[float, float, float], tuple[float, float]]
     """
     if not callable(ball):
         return "hand in a function of m, c and dt that returns eta and gamma."
+    eta, gamma = ball(1.0, 0.5, 0.1)
+    asked = 0.01 / 1.025, 0.975 / 1.025
+    same = [math.isclose(said, right, rel_tol=1e-9) for said, right in zip((eta, gamma), asked, strict=True)]
+    if math.isclose(eta, asked[1], rel_tol=1e-9) and math.isclose(gamma, asked[0], rel_tol=1e-9):
+        return "the two are right and in the wrong order: eta first, then gamma."
+    if same == [True, False]:
+        return "eta is right, gamma is not: x_- stands in the friction too."
+    if same == [False, True]:
+        return "gamma is right, eta is not: divide the gradient by the same m + c dt / 2."
     for m, c in ((1.0, 0.5), (2.0, 1.0)):
         coarse, fine = (_gap(ball, m, c, dt) for dt in (0.05, 0.025))
         if not coarse < 0.2:

@@ -12,7 +12,8 @@ from momentum_lib.exercises.verdict import checked
 from momentum_lib.problems import Quadratic
 from momentum_lib.rules import heavy_ball, nesterov
 from momentum_lib.runner import run
-from momentum_lib.spectrum import closed_form, regimes
+from momentum_lib.spectrum import closed_form, regimes, settling_time
+from momentum_lib.tuning import finite_bound
 
 __all__ = ["check_guarantee", "check_nesterov_bound", "check_period"]
 
@@ -20,7 +21,7 @@ __all__ = ["check_guarantee", "check_nesterov_bound", "check_period"]
 @checked("trace 0 puts the pair on the imaginary axis, a quarter turn a step.")
 def check_period(eta: float, *, gamma: float = 0.81, lam: float = 1.0) -> str | None:
     """Whether heavy ball with this `eta` swings with a period of exactly four steps."""
-    if not isinstance(eta, numbers.Real) or not math.isfinite(eta):
+    if isinstance(eta, bool) or not isinstance(eta, numbers.Real) or not math.isfinite(eta):
         return "eta is one finite number."
     if not eta > 0:
         return "eta must be positive, or nothing moves downhill."
@@ -52,6 +53,13 @@ def check_guarantee(steps: int, *, kappa: float = 100.0, tol: float = 1e-6) -> s
     naive = math.ceil(math.log(tol) / math.log((root - 1) / (root + 1)))
     if steps == naive:
         return "that is where rho^t reaches tol; the exact bound has one more factor."
+    if steps == int(settling_time(heavy_ball.at(**tuned), [1 / kappa, 1.0], 1.0, tol, horizon)):
+        return (
+            "so long it takes from (1, 1); the worst start has all of its length in the steepest direction."
+        )
+    shorter = finite_bound(heavy_ball, 1 / kappa, 1.0, np.arange(horizon), start="polyak")
+    if steps == int(np.flatnonzero(shorter > tol)[-1]) + 1:
+        return "that is with the shorter first step; here the velocity starts at rest."
     side = "a run can still be outside" if steps < needed else "it holds, but it holds earlier too"
     return f"after that many steps {side}; look where the exact bound falls below tol for good."
 
@@ -69,6 +77,8 @@ def check_nesterov_bound(bound: Callable[[float, int], float]) -> str | None:
         for t in (1, 2, 5, 20, 60):
             worst, said = float(np.abs(theta[t]).max()), float(bound(kappa, t))
             if not abs(said - worst) <= 1e-8 * worst:
+                if math.isclose(said, float(finite_bound(heavy_ball, 1 / kappa, 1.0, t)), rel_tol=1e-9):
+                    return "that is heavy ball's, whose double root is at lam = L; Nesterov's is at lam = mu."
                 fails = "a run exceeds it" if said < worst else "no run comes that far"
                 return (
                     f"at kappa = {kappa:g}, t = {t} you say {said:.4g}, the worst run {worst:.4g}: {fails}."
