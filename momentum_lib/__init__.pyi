@@ -141,3 +141,4 @@ from .symbolic import (
 from .sweeps import sweep
 from .adapters import as_optax, as_pepit, as_scipy_method, as_torch
 from .reporting import compare, report
+from .explorer import Explorer, explore
