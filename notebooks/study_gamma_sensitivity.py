@@ -7,16 +7,6 @@ from momentum_lib import THEORY, hatch_unstable, label_end
 
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#666666"
 DIVERGES = {"hatch": "////", "facecolor": "none", "edgecolor": "0.6", "linewidth": 0}
-#: A look for each regime: color, line, marker.
-REGIMES = (
-    (BLUE, "-", "o"),
-    (VERMILION, (0, (6, 2)), "s"),
-    ("#009E73", (0, (6, 2, 1, 2)), "D"),
-    ("#CC79A7", (0, (9, 2)), "^"),
-    ("black", (0, (1, 1.5)), "v"),
-    ("#E69F00", "-", "P"),
-    (GREY, (0, (3, 1)), "X"),
-)
 
 
 def draw_step_maps(eta, gamma, counted, predicted, best, axes):
@@ -87,24 +77,6 @@ def draw_regret(kappas, regret, descent, ax):
         ylabel="steps over fewest steps (log scale)",
     )
     ax.set(ylim=(0.9, 400))
-
-
-def draw_limits(gamma, theory, axes):
-    """The largest learning rate over the memory, one curve a regime: as eta, and as eta/(1 - gamma)."""
-    for ax, unit in zip(axes, (1 + 0 * gamma, 1 - gamma), strict=True):
-        for (name, limit), (color, style, marker) in zip(theory.items(), REGIMES, strict=True):
-            look = {"color": color, "linestyle": style, "marker": marker, "mfc": "none"}
-            ax.loglog(1 / (1 - gamma), limit / unit, **look, markevery=23, lw=1.6, label=name)
-        ticks = np.array([0, 0.5, 0.9, 0.99])
-        top = ax.secondary_xaxis("top")
-        top.set_xticks(1 / (1 - ticks), [f"{tick:g}" for tick in ticks])
-        top.minorticks_off()
-        top.set_xlabel("gamma")
-        ax.set(xlabel="memory 1/(1 − gamma), steps (log scale)")
-    axes[0].set_ylabel("largest eta·L (log scale)")
-    axes[1].set_ylabel("largest eta·L/(1 − gamma) (log scale)")
-    handles, labels = axes[0].get_legend_handles_labels()
-    axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
 
 
 def draw_schedules(frame, axes):

@@ -13,8 +13,8 @@ def margin(rule, mu, L):
 @pytest.mark.parametrize(
     "check, right",
     [
-        (exercises.check_same_floor, 0.010244),
-        (exercises.check_same_floor, 0.0102),
+        (exercises.check_break_even, 37.9737),
+        (exercises.check_break_even, 38),
         (exercises.check_one_gamma, 0.8448),
         (exercises.check_one_gamma, 0.845),
         (exercises.check_one_gamma, 0.84),
@@ -29,11 +29,14 @@ def test_right_answer(check, right):
 @pytest.mark.parametrize(
     "check, wrong, hint",
     [
-        (exercises.check_same_floor, 0.1, "times the wanted one"),
-        (exercises.check_same_floor, 0.01, "2.4 %"),
-        (exercises.check_same_floor, 0.001, "counted twice"),
-        (exercises.check_same_floor, 0.0105, "times the wanted one"),
-        (exercises.check_same_floor, 5.0, "unstable"),
+        (exercises.check_break_even, 19.0, "its square root"),
+        (exercises.check_break_even, 10, "the memory"),
+        (exercises.check_break_even, 1442, "best momentum"),
+        (exercises.check_break_even, 6.16, "square root of the answer"),
+        (exercises.check_break_even, 19.5, "leaves out"),
+        (exercises.check_break_even, 37, "descent is quicker"),
+        (exercises.check_break_even, 39, "heavy ball is quicker"),
+        (exercises.check_break_even, 0.026, "at least 1"),
         (exercises.check_one_gamma, 0.95, "take less"),
         (exercises.check_one_gamma, 0.7, "take more"),
         (exercises.check_one_gamma, 0.83, "take more"),
@@ -53,6 +56,6 @@ def test_wrong_answer_gets_its_hint(check, wrong, hint):
 
 
 @pytest.mark.parametrize("junk", [None, "x", float("nan"), [], {}, True, -1, 0, 1e300, lambda: 1])
-@pytest.mark.parametrize("name", ["check_same_floor", "check_one_gamma", "check_margin"])
+@pytest.mark.parametrize("name", ["check_break_even", "check_one_gamma", "check_margin"])
 def test_junk_never_raises(name, junk):
     assert not getattr(exercises, name)(junk)

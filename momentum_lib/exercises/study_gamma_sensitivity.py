@@ -8,32 +8,38 @@ from collections.abc import Callable
 
 from momentum_lib.definition import RULES, Rule
 from momentum_lib.exercises.verdict import checked
-from momentum_lib.noise import stationary_covariance
 from momentum_lib.spectrum import stability_limit
 from momentum_lib.tuning import best_eta, lower_rate, minimax
 
-__all__ = ["check_margin", "check_one_gamma", "check_same_floor"]
+__all__ = ["check_break_even", "check_margin", "check_one_gamma"]
 
 
-@checked("ten times less friction, and nearly ten times less learning rate.")
-def check_same_floor(eta: float) -> str | None:
-    """Whether heavy ball at gamma = 0.99 has with this `eta` the noise floor of eta = 0.1, gamma = 0.9."""
-    if isinstance(eta, bool) or not isinstance(eta, numbers.Real) or not (math.isfinite(eta) and eta > 0):
-        return "eta is one positive number."
-    rule = RULES["heavy_ball"]
-    wanted, found = (
-        float(stationary_covariance(rule.at(eta=e, gamma=g), 1.0, 1.0)[0, 0])
-        for e, g in ((0.1, 0.9), (eta, 0.99))
-    )
-    if abs(found / wanted - 1) < 0.01:
+_ROOT = math.sqrt(0.9)
+_BREAK_EVEN = (1 + _ROOT) / (1 - _ROOT)
+#: Other numbers of gamma = 0.9, and what they are.
+_OTHERS = {
+    (1 + 0.9) / (1 - 0.9): "takes gamma for the rate; the rate is its square root",
+    1 / (1 - 0.9): "is the memory 1/(1 - gamma), and at kappa = 10 descent is quicker",
+    _BREAK_EVEN**2: "is where 0.9 is the best momentum; it is ahead of descent much sooner",
+    math.sqrt(_BREAK_EVEN): "is the square root of the answer",
+    1 / (1 - _ROOT): "leaves out that descent's best rate is (kappa - 1)/(kappa + 1), not 1 - 1/kappa",
+}
+
+
+@checked("beyond it 0.9 is ahead; below it the habit costs more than it gives.")
+def check_break_even(kappa: float) -> str | None:
+    """Whether heavy ball at gamma = 0.9 and gradient descent, each at its best eta, are level at `kappa`."""
+    if isinstance(kappa, bool) or not isinstance(kappa, numbers.Real) or not math.isfinite(kappa):
+        return "kappa is one number."
+    if abs(kappa / _BREAK_EVEN - 1) < 0.01:
         return None
-    if not math.isfinite(found):
-        return f"eta = {eta:g} is unstable; a larger momentum asks for less here."
-    if abs(eta - 0.001) < 1e-9:
-        return "a hundred times less is (1 - gamma) counted twice; the floor goes with eta/(1 - gamma)."
-    if abs(eta - 0.01) < 1e-9:
-        return "a tenth is nearly right, and 2.4 % low: the factor 2(1 + gamma) - eta lam counts too."
-    return f"the floor is {found / wanted:.3g} times the wanted one; it is nearly proportional to eta."
+    if kappa < 1:
+        return "kappa = L/mu is at least 1."
+    for other, what in _OTHERS.items():
+        if abs(kappa / other - 1) < 0.01:
+            return f"{kappa:g} {what}."
+    quicker = "descent" if kappa < _BREAK_EVEN else "heavy ball"
+    return f"at kappa = {kappa:g} {quicker} is quicker: set the two rates equal."
 
 
 @checked("the two ends of the range cost the same: moving gamma helps one and hurts the other.")

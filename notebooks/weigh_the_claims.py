@@ -1,0 +1,71 @@
+"""How notebook 15 shows its ledger and its figures; the mathematics stands in its cells."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from IPython.display import Markdown
+
+from momentum_lib.collection import Notebook
+
+HERE = Path(__file__).parent
+#: A look for each regime: color, line, marker.
+REGIMES = (
+    ("#0072B2", "-", "o"),
+    ("#D55E00", (0, (6, 2)), "s"),
+    ("#009E73", (0, (6, 2, 1, 2)), "D"),
+    ("#CC79A7", (0, (9, 2)), "^"),
+    ("black", (0, (1, 1.5)), "v"),
+    ("#E69F00", "-", "P"),
+    ("#666666", (0, (3, 1)), "X"),
+)
+SIGNS = {True: "✓", False: "✗"}
+
+
+def place(where):
+    """A link to the section of a notebook whose heading has some words, given as number and words.
+
+    Where the words are not found once, the link leads to the notebook; a test says so.
+    """
+    number, _, words = where.partition(" ")
+    (file,) = HERE.glob(f"{number}_*.ipynb")
+    text = "\n".join(Notebook(file).sources("markdown"))
+    found = [line for line in re.findall(r"^## (.+?) *$", text, flags=re.MULTILINE) if words in line]
+    if len(found) != 1:
+        return f"[{number}]({file.name})"
+    return f"[{number} · {found[0]}]({file.name}#{found[0].replace(' ', '-')})"
+
+
+def table(ledger):
+    """Every claim with its verdict, the cases behind it, the kind of evidence and where it is told."""
+    lines = ["| | claim | verdict | cases | evidence | more in |", "|--:|---|---|---|---|---|"]
+    for number, (claim, row) in enumerate(ledger.items(), 1):
+        cases = "<br>".join(f"{SIGNS[bool(holds)]} {case}" for case, holds in row["cases"].items())
+        cells = (
+            f"{claim} *({row['who']})*",
+            f"**{row['verdict']}**",
+            cases,
+            row["kind"],
+            place(row["where"]),
+        )
+        lines.append(f"| {number} | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return Markdown("\n".join(lines))
+
+
+def draw_limits(gamma, theory, axes):
+    """The largest learning rate over the memory, one curve a regime: as eta, and as eta/(1 - gamma)."""
+    for ax, unit in zip(axes, (1 + 0 * gamma, 1 - gamma), strict=True):
+        for k, (name, limit) in enumerate(theory.items()):
+            color, style, marker = REGIMES[k % len(REGIMES)]
+            look = {"color": color, "linestyle": style, "marker": marker, "mfc": "none"}
+            ax.loglog(1 / (1 - gamma), limit / unit, **look, markevery=(3 * k, 23), lw=1.6, label=name)
+        ticks = np.array([0, 0.5, 0.9, 0.99])
+        top = ax.secondary_xaxis("top")
+        top.set_xticks(1 / (1 - ticks), [f"{tick:g}" for tick in ticks])
+        top.minorticks_off()
+        top.set_xlabel("gamma")
+        ax.set(xlabel="memory 1/(1 − gamma), steps (log scale)")
+    axes[0].set_ylabel("largest eta·L (log scale)")
+    axes[1].set_ylabel("largest eta·L/(1 − gamma) (log scale)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
