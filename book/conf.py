@@ -5,6 +5,7 @@ and nothing is fetched: notebooks are shown as they were committed, and MathJax 
 package.
 """
 
+import hashlib
 import importlib.util
 import shutil
 import sys
@@ -48,17 +49,19 @@ napoleon_use_rtype = False
 
 html_theme = "sphinx_book_theme"
 html_theme_options = {
-    "home_page_in_toc": True,
+    "navbar_persistent": [],  # the sidebar has the search
     "show_toc_level": 2,
     "use_fullscreen_button": False,
     "navigation_with_keys": False,
 }
 html_static_path = ["static"]
+html_extra_path = []  # the explorers, once they are written
 html_css_files = ["book.css"]
 html_show_sphinx = False
 html_copy_source = True  # what the download button gives: the notebook itself
 html_sourcelink_suffix = ""
 mathjax_path = "mathjax/tex-svg.js"
+mathjax3_config = {"svg": {"scale": 0.95}}  # beside this text
 #: Parts of MathJax that a page may ask for: the whole package is three times as large.
 MATHJAX = ("tex-svg.js", "input/tex/extensions", "a11y", "sre")
 
@@ -120,6 +123,8 @@ def copy_mathjax(app, error):
 
 def setup(app):
     """Connect the above."""
+    own = b"".join(file.read_bytes() for file in sorted(BOOK.glob("*.py")))
+    app.add_config_value("book_code", hashlib.sha256(own).hexdigest(), "env")  # edited: all is read anew
     app.connect("config-inited", assemble)
     app.connect("source-read", read)
     app.connect("doctree-read", link_names)

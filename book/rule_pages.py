@@ -59,10 +59,18 @@ def _page(name: str, rule: Rule, facts: dict[str, Any], users: list[Notebook]) -
 
 
 def _head(name: str, rule: Rule) -> str:
-    signature = str(inspect.signature(rule)) if name in RULES or name in NONLINEAR else {
-        "clipped": "(rule)", "function_restart": "(value)"}[name]  # fmt: skip
-    kind = "py:function"
-    return f"# {name}\n\n{card(rule)['Summary']}\n\n```{{{kind}}} momentum_lib.{name}{signature}\n```"
+    factory = {"clipped": "(rule)", "function_restart": "(value)"}
+    signature = factory.get(name) or str(inspect.signature(rule)).replace(", /", "")
+    return f"""# {name}
+
+{card(rule)["Summary"]}
+
+```{{py:currentmodule}} momentum_lib
+```
+
+```{{py:function}} {name}{signature}
+:no-contents-entry:
+```"""
 
 
 def _lines(rule: Rule) -> str:

@@ -1,4 +1,4 @@
-"""The ``momentum`` command: ``list`` what there is, ``lab`` to read it, ``reproduce`` what it shows."""
+"""The ``momentum`` command: ``list`` what there is, open a ``lab``, ``reproduce`` it, make a ``book``."""
 
 from __future__ import annotations
 
@@ -48,6 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "notebooks/results/ (hours; a finished training is kept in .momentum/trainings, so a killed run "
         "goes on)",
     )
+    book = commands.add_parser(
+        "book",
+        help="the whole collection as an HTML site, from the notebooks as committed",
+        description="Build the collection as an HTML site in .momentum/book/site, from the notebooks as "
+        "committed. Nothing is executed and no network is asked.",
+    )
+    book.add_argument("--zip", action="store_true", help="pack site and notebooks into one file besides")
     options, more = parser.parse_known_args(arguments)
     if more and options.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(more)}")
@@ -145,10 +152,13 @@ def _list(known: Sequence[Notebook]) -> int:
 
 
 def _book(root: Path, *, zipped: bool) -> int:
-    site = publishing.build(root, root / ".momentum" / "book")
+    try:
+        site = publishing.build(root, root / ".momentum" / "book")
+    except ImportError as error:
+        raise _lacking("book", error) from None
     print(publishing.print_sheet(site))
     if zipped:
-        print(f"The archive: {publishing.archive(root, site)}")
+        print(f"Site and notebooks in one file: {publishing.archive(root, site)}")
     print(f"The book: {site / 'index.html'}")
     return 0
 

@@ -1,7 +1,7 @@
 """The collection as a book: an HTML site from the committed notebooks, one sheet to print, one archive.
 
-What makes the pages lies in ``book/`` and runs inside Sphinx, in a process of its own. Nothing is executed and
-no network is asked. The site lies in ``.momentum/book/site``; what did not change is not built again.
+What makes the pages lies in ``book/`` and runs inside Sphinx, in a process of its own. No notebook is
+executed and no network is asked. What did not change is not built again.
 """
 
 from __future__ import annotations
@@ -32,30 +32,20 @@ def build(root: Path, folder: Path) -> Path:
 
     Raises
     ------
+    ModuleNotFoundError
+        The extra ``book`` is not installed.
     ValueError
-        The extra ``book`` is not installed, or the build met an error or a warning.
+        The build met an error or a warning; Sphinx has told it.
     """
-    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ValueError(
-            f"book needs {', '.join(missing)}; install the extra from the collection's folder: "
-            "uv sync --extra book, or python -m pip install --editable '.[book]'."
-        )
+    for name in _NEEDS:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"There is no {name}.", name=name)
     site = folder / "site"
     for made in (folder / "source", site):
         made.mkdir(parents=True, exist_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        "--fail-on-warning",
-        "--keep-going",
-        "--quiet",
-        "--jobs",
-        "auto",
-    ]
+    how = ["--fail-on-warning", "--keep-going", "--quiet", "--jobs", "auto"]
     places = ["-c", root / "book", "-d", folder / "doctrees", folder / "source", site]
-    if subprocess.run([*command, *places], cwd=root).returncode:
+    if subprocess.run([sys.executable, "-m", "sphinx", *how, *places], cwd=root).returncode:
         raise ValueError("the book was not built without warnings; each is told above.")
     return site
 
