@@ -4,6 +4,14 @@ import numpy as np
 
 from momentum_lib import THEORY, rule_style
 
+DIFFERENCES = (
+    "How far the iterates of each framework lie from those of its rule, one mark a step: at the rounding of "
+    "float64, and for Keras on TensorFlow of float32. It shows agreement, not accuracy."
+)
+COASTING = (
+    "Step lengths on a constant slope when eta falls: PyTorch obeys at once, Keras fades by gamma a step "
+    "(dashed: formula). It does not show which of the two trains better."
+)
 LEAST = 1e-18  # where a difference of exactly zero is drawn on a log axis
 
 
@@ -22,13 +30,14 @@ def draw_differences(differences, ax):
     ax.set_xlabel(f"difference to the rule, one mark a step (log scale; {LEAST:.0e} stands for 0)")
 
 
-CAPTION = {
-    "frameworks-to-the-last-bit": (
-        "How far the iterates of each framework lie from those of its rule, one mark a step: at the "
-        "rounding of float64, and for Keras on TensorFlow of float32. It shows agreement, not accuracy."
-    ),
-    "keras-coasts-after-a-drop": (
-        "Step lengths on a constant slope when eta falls to a tenth: PyTorch obeys at once, Keras fades "
-        "by gamma a step (dashed: formula). It does not show which of the two trains better."
-    ),
-}
+def draw_coasting(lengths, formula, ax):
+    """Steps on a slope around a drop of eta after step 0; gives what it shows."""
+    after = len(formula)
+    shown = {"step": np.arange(-9, after + 1)}
+    for name, r in {"Keras": "keras_sgd", "PyTorch": "torch_sgd"}.items():
+        shown[name] = lengths[name][-after - 10 :]
+        ax.semilogy(shown["step"], shown[name], **rule_style(r) | {"markevery": 5}, label=name)
+    ax.semilogy(shown["step"][10:], formula, **THEORY)
+    ax.set(xlabel="steps after the drop", ylabel="step length (log scale)")
+    ax.legend()
+    return shown

@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from momentum_lib.definition import RULES
+from momentum_lib.definition import RULES, Rule
 from momentum_lib.exercises.verdict import checked
 from momentum_lib.runner import run
 
-__all__ = ["check_corrected_momentum", "check_handover", "check_translation"]
+__all__ = ["check_corrected_average", "check_corrected_momentum", "check_handover"]
 
 
-@checked(
-    "every gradient after the first counts as in heavy ball; the surplus of the first fades like gamma^t."
-)
-def check_translation(flags: Mapping[str, float]) -> str | None:
-    """Whether PyTorch's flags, dampening = momentum = 0.9, weigh gradients like heavy ball at eta = 0.01."""
-    if flags["dampening"] != flags["momentum"]:
-        return "keep dampening = momentum; only lr is asked for."
-    if flags["momentum"] != 0.9:
-        return "keep the momentum at 0.9."
-    ratio = flags["lr"] / 0.01
-    if math.isclose(ratio, 10, rel_tol=1e-6):
+@checked("an average, read with its correction and kept without: the steps of optax.ema.")
+def check_corrected_average(rule: Rule) -> str | None:
+    """Whether a rule with letters eta, gamma and t takes the steps of optax's ema, debiased, times -eta."""
+    gradients = np.random.default_rng(0).standard_normal(30)
+    counted = np.arange(1, 31)
+
+    def steps(average: Any) -> Any:
+        return 0.2 * np.convolve(average * 0.8 ** np.arange(30), gradients)[:30]
+
+    plain = steps(1 - 0.8)
+    handed = iter(gradients)
+    made = run(rule.at(eta=0.2, gamma=0.8), lambda theta: next(handed), 0.0, 30)
+    taken = -np.diff(np.asarray(made.theta, float))
+
+    def fits(wanted: Any) -> bool:
+        return bool(np.allclose(taken, wanted, rtol=0, atol=1e-12))
+
+    if fits(plain / (1 - 0.8**counted)):
         return None
-    if math.isclose(ratio, 0.1, rel_tol=1e-6):
-        return "that is the other way round: dampening shrinks what enters the buffer, so lr must grow."
-    return f"each gradient now enters the buffer times 0.1; your lr makes up for a factor of {ratio:.3g}."
+    if fits(plain):
+        return "the average starts too small: its first step is 0.2 of the gradient. Divide by 1 - gamma^t."
+    if fits(-plain / (1 - 0.8**counted)):
+        return "the lengths are right; theta moves against the average."
+    if fits(plain * (1 - 0.8**counted)):
+        return "the correction makes the first average larger: divide by 1 - gamma^t."
+    if fits(steps(1.0) / (1 - 0.8**counted)):
+        return "that is a sum, corrected; the average takes (1 - gamma) of each gradient."
+    if fits(plain / (1 - 0.8 ** (counted + 1))):
+        return "one step late: t is 1 on the first step."
+    if math.isclose(taken[0], 0.2 * gradients[0], rel_tol=1e-9):
+        return "the first step is right, the next is not: correct what is read, and keep m as it is."
+    return f"its first step should be {0.2 * gradients[0]:.6f}, yours is {taken[0]:.6f}."
 
 
 @checked("PyTorch keeps a sum of gradients, Keras a displacement that points downhill.")
