@@ -36,8 +36,8 @@ def claims(known: list[Notebook]) -> str:
     """Every claim the collection weighed, with the verdict, by notebook."""
     lines = [
         "# What we learned", "",
-        "The closing table of every notebook, in one place. A verdict holds at the settings its notebook shows;",
-        "there each claim stands beside the cell that asserts it.",
+        "The closing table of every notebook, in one place. A verdict holds at the settings its notebook",
+        "shows; there each claim stands beside the cell that asserts it.",
     ]  # fmt: skip
     for notebook in known:
         if text := section(notebook, "What we learned"):
@@ -57,8 +57,8 @@ def notation(known: list[Notebook]) -> str:
             entry[1].append(notebook)
     lines = [
         "# Notation", "",
-        "The symbols of all notebooks. The name in code is the symbol in a formula is the label on an axis. Where",
-        "notebooks use a symbol alike, the words are those of the first.", "",
+        "The symbols of all notebooks. The name in code is the symbol in a formula is the label on an axis.",
+        "Where notebooks use a symbol alike, the words are those of the first.", "",
         "| symbol | in code | meaning | units | notebooks |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for symbol, (told, users) in found.items():
@@ -70,10 +70,9 @@ def notation(known: list[Notebook]) -> str:
 def gallery(root: Path, known: list[Notebook]) -> str:
     """Every figure with its caption, its notebook and its numbers."""
     lines = [
-        "# Gallery",
-        "",
+        "# Gallery", "",
         "Every figure, as its notebook draws it. A figure leads to its notebook; its numbers are beside it.",
-    ]
+    ]  # fmt: skip
     for notebook in known:
         names = [name for name in notebook.figures if (root / "figures" / f"{name}.csv").is_file()]
         if not names:
@@ -82,8 +81,11 @@ def gallery(root: Path, known: list[Notebook]) -> str:
         for name in names:
             text, alt = caption(root, name)
             files = ", ".join(f"[{kind.upper()}](figures/{name}.{kind})" for kind in ("png", "svg", "csv"))
-            lines += ["", f":::{{figure}} figures/{name}.png", f":alt: {' '.join(alt.split())}", f":name: figure-{name}",
-                      f":target: notebooks/{notebook.stem}.html", f"{_escaped(text)} {files}", ":::"]  # fmt: skip
+            lines += [
+                "", f":::{{figure}} figures/{name}.png", f":alt: {' '.join(alt.split())}",
+                f":name: figure-{name}", f":target: notebooks/{notebook.stem}.html",
+                f"{_escaped(text)} {files}", ":::",
+            ]  # fmt: skip
         lines.append("::::")
     return "\n".join([*lines, ""])
 

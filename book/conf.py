@@ -69,6 +69,7 @@ MATHJAX = ("tex-svg.js", "input/tex/extensions", "a11y", "sre")
 def assemble(app, config):
     """Write all sources, before Sphinx looks for them."""
     sources.assemble(ROOT, Path(app.srcdir))
+    config.html_extra_path = [str(Path(app.srcdir) / "extra")]
 
 
 def read(app, docname, source):

@@ -50,10 +50,17 @@ def _notebook(root: Path, notebook: Notebook, content: dict[str, Any]) -> str:
             if text.startswith("## Further reading"):
                 text = linked(text)
             cell["source"] = redirected(text)
-        elif any(kind.startswith("image/") for o in cell["outputs"] for kind in o.get("data", {})):
+            continue
+        for output in cell["outputs"]:
+            if page := output.get("data", {}).get("text/html"):  # an explorer: here it is seen
+                told = "".join(page).replace(" Nothing to see here? Run this cell.", "")
+                output["data"]["text/html"] = told
+        if any(kind.startswith("image/") for o in cell["outputs"] for kind in o.get("data", {})):
             alt = _caption(root, notebook, cells[number:]) or f"Drawn in the section {heading}"
             cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
-    cells.append({"cell_type": "markdown", "metadata": {}, "source": _used(root, notebook), "id": "in-the-book"})
+    cells.append(
+        {"cell_type": "markdown", "metadata": {}, "source": _used(root, notebook), "id": "in-the-book"}
+    )
     return json.dumps(content)
 
 

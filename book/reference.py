@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from references import cited
+
 import momentum_lib
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,7 +81,7 @@ def summary(room: Room, name: str) -> str:
 CONSTANTS = {
     "RULES": "Every linear rule by name, a student's own among them; it maps a name to its `Rule`.",
     "NONLINEAR": "The rules that are not linear, by name; `function_restart` and `clipped` make more.",
-    "CONVERSIONS": "Pairs of a special and a general rule, each with the letters that turn one into the other.",
+    "CONVERSIONS": "Pairs of a special and a general rule, with the letters that turn one into the other.",
     "THEORY": "How every picture draws theory: thin, dashed, black; keywords for Matplotlib's `plot`.",
 }
 
@@ -88,7 +90,7 @@ def index() -> str:
     """All names on one page, by room, each with its first sentence."""
     lines = [
         "Library", "=======", "",
-        "Every public name, by the room it lives in. All are imported from ``momentum_lib`` itself, and those of",
+        "Every public name, by the room it lives in. All are imported from ``momentum_lib`` itself, those of",
         "*learning* from ``momentum_lib.learning``. Rules have :doc:`pages of their own </rules/index>`.", "",
         ".. toctree::", "   :hidden:", "",
     ]  # fmt: skip
@@ -172,7 +174,7 @@ def escape_docstring(
         ):
             made += ["::", ""]
             formula = True
-        made.append(line if example or formula else escaped(line))
+        made.append(line if example or formula else cited(escaped(line)))
     lines[:] = made
 
 

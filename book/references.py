@@ -42,12 +42,17 @@ def linked(text: str) -> str:
     return _mentions().sub(lambda found: f"[{found[0]}](#{found.lastgroup})", text)
 
 
-def page(cited: Mapping[str, list[str]]) -> str:
+def cited(text: str) -> str:
+    """The same in reStructuredText."""
+    return _mentions().sub(lambda found: f":ref:`{found[0]} <{found.lastgroup}>`", text)
+
+
+def page(users: Mapping[str, list[str]]) -> str:
     """The bibliography, in the order of authors and years, each work with where it is cited.
 
     Parameters
     ----------
-    cited : mapping of key to list of str
+    users : mapping of key to list of str
         Links, as Markdown.
     """
     style = find_plugin("pybtex.style.formatting", "plain")()
@@ -56,8 +61,8 @@ def page(cited: Mapping[str, list[str]]) -> str:
     known = sorted(entries().items(), key=lambda item: (_names(item[1]), item[1].fields["year"]))
     for (key, _), made in zip(known, style.format_entries([entry for _, entry in known]), strict=True):
         lines += ["", f"({key})=", "", _text(made.text.render(backend))]
-        if cited.get(key):
-            lines += ["", f"{{.cited}}\nCited in {', '.join(cited[key])}."]
+        if users.get(key):
+            lines += ["", f"{{.cited}}\nCited in {', '.join(users[key])}."]
     return "\n".join([*lines, ""])
 
 

@@ -1,4 +1,4 @@
-"""What is computed about every rule for its page, kept beside the book under a digest of the code it hangs on."""
+"""What is computed about every rule for its page, kept until the code it hangs on is another."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ KAPPAS = (10, 100, 1_000, 10_000)
 #: Values of the one letter beside the step size, in the table of limits.
 MOMENTA = (0.1, 0.5, 0.9, 0.99)
 #: The rooms that what is kept here hangs on, in the library.
-ROOMS = ("definition", "letters", "rules", "clock", "runner", "nonlinear", "problems", "spectrum",
-         "conversions", "identification", "symbolic", "oscillation", "tuning", "plots")  # fmt: skip
+ROOMS = ("definition", "letters", "rules", "clock", "runner", "nonlinear", "problems", "spectrum", "plots",
+         "conversions", "identification", "symbolic", "oscillation", "tuning", "explorer")  # fmt: skip
 
 
 @functools.cache
@@ -57,10 +57,9 @@ def facts(root: Path, kept: Path) -> dict[str, dict[str, Any]]:
 
 
 def _digest(root: Path) -> str:
-    library = root / "momentum_lib"
-    files = [
-        f for room in ROOMS for f in [library / f"{room}.py", *(library / room).rglob("*.py")] if f.is_file()
-    ]
+    library, kinds = root / "momentum_lib", (".py", ".js", ".css", ".html")
+    files = [f for room in ROOMS for f in [library / f"{room}.py", *(library / room).rglob("*")]]
+    files = [f for f in files if f.is_file() and f.suffix in kinds]
     found = hashlib.sha256(Path(__file__).read_bytes())
     for file in sorted(files):
         found.update(file.read_bytes())
@@ -135,7 +134,7 @@ def _tuning(rule: Rule, kappa: float) -> dict[str, Any]:
 
 
 def _alike(name: str) -> Iterator[dict[str, Any]]:
-    """The rules that this one contains or is contained in, with the letters and what is proved of the pair."""
+    """The rules that contain this one or are contained in it: the letters, and what is proved of the pair."""
     from sympy import Rational, symbols
 
     from momentum_lib import CONVERSIONS, equivalent, latex
@@ -168,7 +167,7 @@ def _picture(rule: Rule) -> tuple[bytes, str]:
         except ValueError:
             picture, caption = _path(rule)
         buffer = io.BytesIO()
-        picture.fig.savefig(buffer, format="png", dpi=130, bbox_inches="tight")
+        picture.fig.savefig(buffer, format="png", dpi=130)
         plt.close(picture.fig)
     return buffer.getvalue(), caption
 
@@ -183,7 +182,7 @@ def _plane(rule: Rule) -> Rule:
 
 
 def _path(rule: Rule) -> tuple[Any, str]:
-    """Sixty steps in a ravine, at the best of some step sizes; other letters at 0.9, or at their usual values."""
+    """Sixty steps in a ravine, at the best of some step sizes; other letters at 0.9 or their usual values."""
     import numpy as np
 
     ravine, start, steps = momentum_lib.Quadratic([0.05, 1.0]), np.array([-6.0, 2.2]), 60
@@ -200,15 +199,10 @@ def _path(rule: Rule) -> tuple[Any, str]:
     return picture, f"{steps} steps of {at} in a ravine of condition number 20, at {how}."
 
 
-def explorable(rule: Rule) -> bool:
-    """Whether there is an interactive page for it."""
-    return "explore" in momentum_lib.__all__
-
-
 def explorer(kept: Path, digest: str, name: str, rule: Rule) -> bytes:
-    file = kept / f"{name}.html"
-    mark = kept / f"{name}.html.digest"
-    if not file.is_file() or not mark.is_file() or mark.read_text() != digest:
+    """The page to play with a rule, made anew where the code is another one."""
+    file, mark = kept / f"{name}.html", kept / f"{name}.html.digest"
+    if not file.is_file() or not mark.is_file() or mark.read_text(encoding="utf-8") != digest:
         momentum_lib.explore(rule).save(file)
         write_whole(mark, digest.encode())
     return file.read_bytes()

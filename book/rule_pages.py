@@ -1,4 +1,4 @@
-"""A page a rule, printed from the rule: its card and lines, what is computed from them, and where it is used."""
+"""A page a rule, printed from the rule: card and lines, what is computed from them, where it is used."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import references
-from rule_facts import card, every_rule, explorable, explorer
+from rule_facts import card, every_rule, explorer
 
-from momentum_lib import NONLINEAR, RULES, Rule
+from momentum_lib import RULES, Rule
 from momentum_lib.collection import Notebook
 
 
@@ -23,8 +23,7 @@ def pages(
     """All pages of rules, their pictures, and the page that lists them."""
     for name, rule in every_rule().items():
         yield f"rules/{name}.png", (kept / f"{name}.png").read_bytes()
-        if explorable(rule):
-            yield f"extra/explore/{name}.html", explorer(kept, facts[name]["digest"], name, rule)
+        yield f"extra/explore/{name}.html", explorer(kept, facts[name]["digest"], name, rule)
         yield f"rules/{name}.md", _page(name, rule, facts[name], users.get(name, []))
     yield "rules/index.md", _index()
 
@@ -32,8 +31,8 @@ def pages(
 def _index() -> str:
     lines = [
         "# Rules", "",
-        "Every variant of momentum, written once. Each page is printed from the rule itself: its card, its lines,",
-        "and what the library computes from them.", "",
+        "Every variant of momentum, written once. Each page is printed from the rule itself: its card, its",
+        "lines, and what the library computes from them.", "",
     ]  # fmt: skip
     linear = [name for name in every_rule() if name in RULES]
     groups = {
@@ -45,15 +44,21 @@ def _index() -> str:
         for name in names:
             told = card(every_rule()[name])
             where = told.get("Gradient read at", "").split(",")[0].split(";")[0]
-            lines.append(
-                f"| [`{name}`]({name}.md) | {told['Summary']} | {f'`{where}`' if where else 'as the rule given'} |"
-            )
+            read = f"`{where}`" if where else "as the rule given"
+            lines.append(f"| [`{name}`]({name}.md) | {told['Summary']} | {read} |")
     lines += ["", "```{toctree}", ":hidden:", "", *every_rule(), "```", ""]
     return "\n".join(lines)
 
 
 def _page(name: str, rule: Rule, facts: dict[str, Any], users: list[Notebook]) -> str:
-    parts = [_head(name, rule), _lines(rule), _symbols(rule, facts), _card(rule), _stability(rule, facts)]
+    parts = [
+        _head(name, rule),
+        _lines(rule),
+        _symbols(rule, facts),
+        _card(rule),
+        _play(name),
+        _stability(rule, facts),
+    ]
     parts += [_tunings(rule, facts), _alikes(name, facts), _seen(name, rule, facts), _notebooks(users)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -124,7 +129,8 @@ def _names_linked(text: str) -> str:
 
 def _stability(rule: Rule, facts: dict[str, Any]) -> str:
     if facts["refusal"]:
-        return f"## Stability\n\nNone of what rests on one matrix a curvature applies: {_plain(facts['refusal'])}"
+        why = _plain(facts["refusal"])
+        return f"## Stability\n\nNothing that rests on one matrix a curvature applies: {why}"
     lines = ["## Stability"]
     when = " in the limit of many steps" if rule.counts else ""
     lines.append(f"Its characteristic polynomial at curvature $\\lambda${when}:")
@@ -134,7 +140,8 @@ def _stability(rule: Rule, facts: dict[str, Any]) -> str:
             "Jury 1964", references.linked("Jury 1964")
         )
     )
-    lines += [f"$$\n{condition}\n$$" for condition in facts["jury"]]
+    conditions = " \\\\\n".join(facts["jury"])
+    lines.append(f"$$\n\\begin{{gathered}}\n{conditions}\n\\end{{gathered}}\n$$")
     if limits := facts.get("limits"):
         letter = limits["letter"]
         step = rule.step_letters[0]
@@ -191,13 +198,19 @@ def _alikes(name: str, facts: dict[str, Any]) -> str:
     return "\n".join(lines[:2]) + "\n" + "\n".join(lines[2:])
 
 
+def _play(name: str) -> str:
+    return f"""## Play
+
+<iframe class="explorer" src="../explore/{name}.html" loading="lazy" sandbox="allow-scripts"
+ title="Explorer of {name}"></iframe>
+
+The same page alone: <a href="../explore/{name}.html">{name}</a>."""
+
+
 def _seen(name: str, rule: Rule, facts: dict[str, Any]) -> str:
     title = "## Damping atlas" if "atlas" in facts["picture"] else "## In a ravine"
     alt = " ".join(facts["picture"].split())
     parts = [title, f":::{{figure}} {name}.png\n:alt: {alt}\n{_plain(alt)}\n:::"]
-    if explorable(rule):
-        parts += ["## Play", f'<iframe class="explorer" src="../explore/{name}.html" loading="lazy" '
-                  f'title="Explorer of {name}: drag the setting, watch path and eigenvalues"></iframe>']  # fmt: skip
     return "\n\n".join(parts)
 
 

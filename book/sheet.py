@@ -28,7 +28,7 @@ def page(facts: Mapping[str, Mapping[str, Any]], notebooks: Sequence[Notebook]) 
 
 
 def _conventions(facts: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = ["| convention | one step, computed from its lines | reports | buffer as | the classic's letters |",
+    lines = ["| convention | one step, from its lines | reports | buffer as | letters of the classic |",
              "|---|---|---|---|---|"]  # fmt: skip
     for classic, names in CONVENTIONS.items():
         for name in names:
@@ -46,7 +46,7 @@ def _conventions(facts: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _dictionary(notebooks: Sequence[Notebook]) -> str:
-    """Trace and determinant of both classics, computed; the features, as the notebook on damping derives them."""
+    """Trace and determinant of both classics, computed; the features, as a notebook derives them."""
     from sympy import Poly, Symbol, factor, symbols
 
     from momentum_lib import characteristic_polynomial, latex

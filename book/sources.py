@@ -24,7 +24,8 @@ from momentum_lib.collection import Notebook, notebooks, write_whole
 __all__ = ["assemble", "escape_docstring"]
 
 #: What is read, shown or offered for download as it stands.
-AS_IT_IS = ("notebooks/*.ipynb", "notebooks/*.md", "figures/*.png", "figures/*.svg", "figures/*.csv", "figures/*.html",
+AS_IT_IS = ("notebooks/*.ipynb", "notebooks/*.md",
+            "figures/*.png", "figures/*.svg", "figures/*.csv", "figures/*.html",
             "LICENSE", "CITATION.cff", "CONTRIBUTING.md")  # fmt: skip
 #: Written by hand for the book.
 BY_HAND = ("glossary.md",)
