@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from momentum_lib import THEORY, label_end, rule_style
+from momentum_lib import label_end, rule_style
 
 #: What to see in each figure, and what it does not show.
 CAPTIONS = {
@@ -14,10 +14,6 @@ CAPTIONS = {
     "map-of-momentum": (
         "The plane of QHM: each rule is a line, a point for each kappa, or its published default. Where a "
         "rule stands does not say how good it is."
-    ),
-    "four-lenses": (
-        "Where each rule lives; its largest step in heavy ball's unit; the steps it needs at its best "
-        "over kappa; the least noise at equal speed, at kappa 100."
     ),
 }
 
@@ -68,34 +64,14 @@ def _name(ax, name, end, shift, line):
     )  # fmt: skip
 
 
-def _curves(data, x, names, ax):
-    """Columns against column `x`, in the look of their rules, named at their ends."""
-    for name in names:
-        (line,) = ax.plot(data[x], data[name], **rule_style(name) | {"markersize": 4, "linewidth": 1.8})
-        label_end(ax, line, name.replace("_", " ") if name != "qhm" else "qhm, nu = 0.7")
-
-
-def draw_lenses(limits, rates, floors, axes):
-    """Lenses two to four: limit over memory, steps over kappa, noise floor over steps."""
-    axes[0].set_title("1  Where each rule lives")
-    step, rate, noise = axes[1:]
-    _curves(limits, "memory", ("heavy_ball", "nesterov", "qhm"), step)
-    step.set(xscale="log", ylim=(-0.2, 4.3), xlabel="memory, steps (log scale)")
-    step.set(ylabel="eta·lam; of qhm alpha(1 − beta)·lam")
-    step.set_title("2  Largest stable step")
-    steps = {n: v if n == "kappa" else -1 / np.log(v) for n, v in rates.items()}
-    for name in ("gradient_descent", "triple_momentum", "nesterov", "heavy_ball"):
-        style = rule_style(name) | {"markersize": 5, "markevery": 1, "linewidth": 1.8}
-        rate.plot(steps["kappa"], steps[name], **style, label=name.replace("_", " "))
-    rate.legend(loc="upper left")
-    rate.plot(steps["kappa"], steps["heavy_ball"], **THEORY)
-    rate.set(xscale="log", yscale="log", xlabel="kappa (log scale)", ylabel="steps per factor e (log scale)")
-    rate.set_title("3  Steps to gain a factor e, at its best")
-    quick = {"steps": -1 / np.log(floors["rate"]), **floors}
-    for name in ("gradient_descent", "heavy_ball", "qhm", "nesterov"):
-        style = rule_style(name) | {"markersize": 5, "linewidth": 1.8}
-        noise.plot(quick["steps"], quick[name], **style, label=name.replace("_", " "))
-    noise.legend(loc="upper right")
-    noise.set(xscale="log", yscale="log", xlabel="steps per factor e (log scale)", ylim=(0.03, 60))
-    noise.set(ylabel="mean of f, units of sigma²/L (log)")
-    noise.set_title("4  Least noise floor at that speed")
+def draw_limits(limits, share, axes):
+    """The largest stable step over the memory, in alpha and in eta, rule by rule."""
+    labels = {"heavy_ball": "heavy ball", "nesterov": "nesterov", "qhm": f"qhm, nu = {share:g}"}
+    for ax, letter in zip(axes, ("alpha", "eta"), strict=True):
+        for name, label in labels.items():
+            style = rule_style(name) | {"markersize": 4, "linewidth": 1.8}
+            (line,) = ax.plot(limits["memory"], limits[f"{name}, {letter}"], **style)
+            label_end(ax, line, label)
+        ax.set(xscale="log", xlabel="memory 1/(1 − beta), steps (log scale)")
+    axes[0].set(yscale="log", ylabel="largest alpha·lam (log scale)", title="in alpha")
+    axes[1].set(ylabel="largest eta·lam", ylim=(-0.2, 4.3), title="in eta = alpha(1 − beta)")
