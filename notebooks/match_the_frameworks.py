@@ -1,4 +1,4 @@
-"""How the figure of notebook 12 looks; the mathematics stands in its cells."""
+"""How the figures of notebook 12 look, and the loop that Keras runs in a process for each of its backends."""
 
 import numpy as np
 
@@ -13,6 +13,28 @@ COASTING = (
     "(dashed: formula). It does not show which of the two trains better."
 )
 LEAST = 1e-18  # where a difference of exactly zero is drawn on a log axis
+
+
+def slope(x, y):
+    """Gradient of Rosenbrock's function, in numbers."""
+    return [2 * (x - 1) - 400 * x * (y - x * x), 200 * (y - x * x)]
+
+
+def keras_iterates(start, slope, rates, **flags):
+    """Iterates of keras.optimizers.SGD, one learning rate a step, in float64."""
+    import keras
+
+    keras.config.set_floatx("float64")
+    theta = keras.Variable(start, dtype="float64")
+    optimizer = keras.optimizers.SGD(rates[0], **flags)
+    optimizer.build([theta])
+    rows = [start]
+    for rate in rates:
+        optimizer.learning_rate = rate
+        gradient = keras.ops.convert_to_tensor(slope(*rows[-1]), dtype="float64")
+        optimizer.apply([gradient], [theta])
+        rows.append(keras.ops.convert_to_numpy(theta).tolist())
+    return rows
 
 
 def draw_differences(differences, ax):
