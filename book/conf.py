@@ -81,7 +81,8 @@ def visit_image(translator, node):
     """Images with their size, so that no text jumps, and loaded when they come into view."""
     file = Path(translator.builder.srcdir, node["uri"])
     type(translator).visit_image(translator, node)
-    told = ' loading="lazy" decoding="async"'
+    paper = translator.builder.current_docname == "sheet"  # a printer does not scroll
+    told = "" if paper else ' loading="lazy" decoding="async"'
     if not node.hasattr("width") and (size := get_image_size(file)):
         told += f' width="{size[0]}" height="{size[1]}"'
     for place in (-1, -2):  # an image of its own is wrapped

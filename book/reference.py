@@ -130,10 +130,10 @@ def page(room: Room, notebooks: dict[str, list[str]]) -> str:
         it = thing(room, name)
         where = f"{room.package}.{name}"
         if isinstance(it, momentum_lib.Rule):
-            lines += [f".. py:data:: {where}", "   :no-index:", "", f"   {escaped(summary(room, name))}", ""]
+            lines += [f".. py:data:: {name}", "   :no-index:", "", f"   {escaped(summary(room, name))}", ""]
             lines += [f"   Its page: :doc:`/rules/{name}`.", *body]
         elif name in CONSTANTS:
-            lines += [f".. py:data:: {where}", "", f"   {CONSTANTS[name]}", *body]
+            lines += [f".. py:data:: {name}", "", f"   {CONSTANTS[name]}", *body]
         elif inspect.isclass(it):
             lines += [f".. autoclass:: {where}", "   :members:", *body]
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import math
 import re
@@ -80,11 +81,26 @@ def _head(name: str, rule: Rule) -> str:
 
 def _lines(rule: Rule) -> str:
     steps = [rule.base.first_step, rule.base.step] if rule.has_first_step else [rule.base.step]
-    texts = []
-    for step in steps:
-        text = textwrap.dedent(inspect.getsource(step))
-        texts.append(re.sub(r'\n +""".*?"""', "", text, count=1, flags=re.DOTALL).rstrip())
+    texts = [_bare(step, rule.name) for step in steps]
+    called = dict.fromkeys(name for step in steps for name in step.__code__.co_names if name.startswith("_"))
+    texts += [_bare(steps[0].__globals__[name], name) for name in called]
     return "## Its lines\n\n```python\n" + "\n\n\n".join(texts) + "\n```"
+
+
+def _bare(function: Any, name: str) -> str:
+    """The text of a function without docstring and annotations: the lines of a rule, as a paper has them."""
+    text = textwrap.dedent(inspect.getsource(function))
+    (tree,) = ast.parse(text).body
+    if not any(isinstance(node, ast.arg) and node.annotation for node in ast.walk(tree)):
+        return re.sub(r'\n +""".*?"""', "", text, count=1, flags=re.DOTALL).rstrip()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+            node.body = node.body[ast.get_docstring(node) is not None :]
+    tree.name = name
+    return ast.unparse(tree)
 
 
 def _symbols(rule: Rule, facts: dict[str, Any]) -> str:
@@ -140,8 +156,8 @@ def _stability(rule: Rule, facts: dict[str, Any]) -> str:
             "Jury 1964", references.linked("Jury 1964")
         )
     )
-    conditions = " \\\\\n".join(facts["jury"])
-    lines.append(f"$$\n\\begin{{gathered}}\n{conditions}\n\\end{{gathered}}\n$$")
+    conditions = " \\\\\n".join(f"&{condition}" for condition in facts["jury"])
+    lines.append(f"$$\n\\begin{{aligned}}\n{conditions}\n\\end{{aligned}}\n$$")
     if limits := facts.get("limits"):
         letter = limits["letter"]
         step = rule.step_letters[0]

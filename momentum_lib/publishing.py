@@ -7,6 +7,7 @@ executed and no network is asked. What did not change is not built again.
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -44,8 +45,8 @@ def build(root: Path, folder: Path) -> Path:
     for made in (folder / "source", site):
         made.mkdir(parents=True, exist_ok=True)
     how = ["--fail-on-warning", "--keep-going", "--quiet", "--jobs", "auto"]
-    places = ["-c", root / "book", "-d", folder / "doctrees", folder / "source", site]
-    if subprocess.run([sys.executable, "-m", "sphinx", *how, *places], cwd=root).returncode:
+    where = ["-c", str(root / "book"), "-d", str(folder / "doctrees"), str(folder / "source"), str(site)]
+    if subprocess.run([sys.executable, "-m", "sphinx", *how, *where], cwd=root).returncode:
         raise ValueError("the book was not built without warnings; each is told above.")
     return site
 
@@ -81,11 +82,9 @@ def archive(root: Path, site: Path) -> Path:
                 file.write(page, Path("momentum-book", "site", page.relative_to(site)))
         for pattern in _BESIDE:
             for found in sorted(root.glob(pattern)):
-                inside = [found] if found.is_file() else sorted(found.rglob("*"))
-                for path in inside:
-                    hidden = any(p.startswith((".", "__")) and p != "__init__.py" and p != "__init__.pyi"
-                                 for p in path.relative_to(root).parts)  # fmt: skip
-                    if path.is_file() and not hidden:
-                        file.write(path, Path("momentum-book", path.relative_to(root)))
+                for path in [found] if found.is_file() else sorted(found.rglob("*")):
+                    inside = path.relative_to(root)
+                    if path.is_file() and not any(re.match(r"\.|__pycache__", part) for part in inside.parts):
+                        file.write(path, Path("momentum-book", inside))
     part.replace(target)
     return target
