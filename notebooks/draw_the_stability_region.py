@@ -109,7 +109,7 @@ def draw_cone(theta, ax):
         xlim=(0.5, n + 0.5),
         ylim=(steps - 0.5, -0.5),
     )
-    ax.figure.colorbar(image, ax=ax, label="weight", location="left")
+    ax.figure.colorbar(image, ax=ax, label="theta", location="left")
 
 
 def draw_gaps(gaps, ax):
