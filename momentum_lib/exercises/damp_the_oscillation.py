@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from momentum_lib.definition import Rule
 from momentum_lib.exercises.verdict import checked
-from momentum_lib.oscillation import count_rises, count_sign_changes, critical_gamma, damping
-from momentum_lib.problems import Quadratic
+from momentum_lib.oscillation import critical_gamma, damping, measure_overshoot
 from momentum_lib.rules import heavy_ball
 from momentum_lib.runner import run
+from momentum_lib.spectrum import spectral_radius
 
-__all__ = ["check_disagreement", "check_energy_limit", "check_overshoot"]
+__all__ = ["check_damper", "check_energy_limit", "check_overshoot"]
 
 
 def _number(name: str, value: float) -> str | None:
@@ -39,28 +40,44 @@ def check_overshoot(gamma: float, *, lam: float = 0.01) -> str | None:
     return f"this run swings past by {100 * past:.3g} percent of its start."
 
 
-@checked("fewer flips and more rises: one word, two answers.")
-def check_disagreement(eta: float, gamma: float) -> str | None:
-    """Whether momentum lowers the sign flips of gradient descent at this `eta` and raises f more often.
+@checked("friction where the ground curves, none where it is flat.")
+def check_damper(own: Rule, *, gamma: float = 0.9) -> str | None:
+    """Whether a rule overshoots by a third less than heavy ball at eta lam = 0.1, as quick at 0.001."""
+    if not isinstance(own, Rule):
+        return "hand in the rule, written under @rule with letters eta and gamma."
+    if set(own.free) != {"eta", "gamma"}:
+        return (
+            f"leave the letters eta and gamma open, and no other; open are {', '.join(own.free) or 'none'}."
+        )
+    curvatures = np.array([0.1, 0.001])
+    pair = heavy_ball.at(eta=1.0, gamma=gamma), own.at(eta=1.0, gamma=gamma)
+    theta = [run(each, lambda x: curvatures * x, np.ones(2), 3000).theta for each in pair]
+    slow, slow_own = (float(spectral_radius(each, curvatures[1])) for each in pair)
+    if not slow_own < 1:
+        return f"at eta lam = {curvatures[1]:g} it does not converge: {slow_own:.4g} a step."
+    if slow_own > slow**0.98:
+        return (
+            f"on flat ground it leaves {slow_own:.5f} of the error a step, heavy ball {slow:.5f}: too much "
+            "friction there. What tells steep from flat is how the gradient changes along the velocity."
+        )
+    past, past_own = (float(measure_overshoot(each).largest[0]) for each in theta)
+    if not past_own <= 2 / 3 * past:
+        side = "no less than" if past_own > past - 1e-9 else "still more than two thirds of"
+        return f"it overshoots by {past_own:.3g} of the start, {side} heavy ball's {past:.3g}."
+    return None
 
-    On the ravine with curvatures 0.01 and 1, from (1, 1), in 50 steps.
-    """
-    if hint := _number("eta", eta) or _number("gamma", gamma):
-        return hint
-    if not (eta > 0 and 0 < gamma < 1):
-        return "take a positive eta and a gamma between 0 and 1."
-    if eta >= 2:
-        return "gradient descent diverges at this eta, so there is nothing to compare with."
-    ravine, balls = Quadratic([0.01, 1.0]), heavy_ball.at(eta=eta, gamma=[0.0, gamma])
-    theta = run(balls, ravine.grad, np.ones(2), 50).theta
-    before, flips = count_sign_changes(theta).sum(axis=-1)
-    falls, rises = count_rises(ravine.value(theta))
-    if flips < before and rises > falls:
-        return None
-    seen = f"flips go from {before} to {flips}, rises of f from {falls} to {rises}"
-    if not before:
-        return f"{seen}; without flips there are none to lose, so take a larger eta."
-    return f"{seen}; take more momentum."
+
+_OTHERS: dict[str, Callable[[float], float]] = {
+    "is the limit of stability; below it a run comes home, and may gain energy on its way": (
+        lambda gamma: 2 * (1 + gamma)
+    ),
+    "forgets the momentum: it is gradient descent's": lambda gamma: 2.0,
+    "is half of it: did you drop the 1/2 of L/2?": lambda gamma: 1 - gamma,
+    "is where the run begins to swing": lambda gamma: (1 - math.sqrt(gamma)) ** 2,
+    "is bias correction's way to count, 1/(1 - gamma); a longer memory asks for less, not more": (
+        lambda gamma: 2 / (1 - gamma)
+    ),
+}
 
 
 @checked("position and velocity together never gain energy up to there, on any smooth function.")
@@ -68,11 +85,18 @@ def check_energy_limit(limit: Callable[[float], float]) -> str | None:
     """Whether ``limit(gamma)`` is the largest eta L at which f + gamma v²/(2 eta) never rises."""
     if not callable(limit):
         return "hand in a function of gamma."
-    for gamma in (0.25, 0.5, 0.9, 0.99):
-        said = limit(gamma)
-        if hint := _number(f"limit({gamma:g})", said):
+    gammas = (0.25, 0.5, 0.9, 0.99)
+    said = [limit(gamma) for gamma in gammas]
+    for gamma, value in zip(gammas, said, strict=True):
+        if hint := _number(f"limit({gamma:g})", value):
             return hint
-        if abs(said - 2 * (1 - gamma)) > 1e-9:
-            side = "it rises from some start" if said > 2 * (1 - gamma) else "it may be larger"
-            return f"at gamma = {gamma:g} you say {said:.4g}: {side}."
-    return None
+    if np.allclose(said, [2 * (1 - gamma) for gamma in gammas], rtol=1e-6, atol=0):
+        return None
+    for hint, other in _OTHERS.items():
+        if np.allclose(said, [other(gamma) for gamma in gammas], rtol=1e-6, atol=0):
+            return f"that {hint}."
+    gamma, value = next(
+        (g, s) for g, s in zip(gammas, said, strict=True) if not math.isclose(s, 2 * (1 - g), rel_tol=1e-6)
+    )
+    side = "it rises from some start" if value > 2 * (1 - gamma) else "it may be larger"
+    return f"at gamma = {gamma:g} you say {value:.4g}: {side}."
