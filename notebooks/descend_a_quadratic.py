@@ -43,7 +43,7 @@ def draw_balance(eta, slowest, mu, best, ax):
 
 def draw_parts(parts, curvatures, axes):
     """What each curvature adds to the loss, a line each, the whole loss in black: a panel a learning rate."""
-    colors = plt.get_cmap("viridis")(np.linspace(0.9, 0.1, len(curvatures)))
+    colors = plt.get_cmap("viridis")(np.linspace(0.7, 0.05, len(curvatures)))
     for ax, (name, part) in zip(axes, parts.items(), strict=True):
         shown = np.where(part > 1e-9, part, np.nan)
         for n, color in enumerate(colors):
