@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from IPython.display import Markdown
+from matplotlib.patches import Rectangle
 
 from momentum_lib.collection import Notebook
 
@@ -20,6 +22,8 @@ REGIMES = (
     ("#666666", (0, (3, 1)), "X"),
 )
 SIGNS = {True: "✓", False: "✗"}
+#: A color and a hatch for each verdict, told apart in grey too.
+VERDICTS = {"true": ("#9BD3C0", ""), "true if": ("#F3D58A", "///"), "false": ("#E8A58A", "xx")}
 
 
 def place(where):
@@ -36,10 +40,16 @@ def place(where):
     return f"[{number} · {found[0]}]({file.name}#{found[0].replace(' ', '-')})"
 
 
-def table(ledger):
-    """Every claim with its verdict, the cases behind it, the kind of evidence and where it is told."""
+def table(ledger, parts):
+    """Every claim with its verdict, the cases behind it, the kind of evidence and where more is told.
+
+    `parts` names the groups of the claims, in order, with their sizes.
+    """
     lines = ["| | claim | verdict | cases | evidence | more in |", "|--:|---|---|---|---|---|"]
+    heads = dict(zip(np.cumsum([1, *parts.values()]), parts, strict=False))
     for number, (claim, row) in enumerate(ledger.items(), 1):
+        if number in heads:
+            lines.append(f"| | **{heads[number]}** | | | | |")
         cases = "<br>".join(f"{SIGNS[bool(holds)]} {case}" for case, holds in row["cases"].items())
         cells = (
             f"{claim} *({row['who']})*",
@@ -50,6 +60,27 @@ def table(ledger):
         )
         lines.append(f"| {number} | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return Markdown("\n".join(lines))
+
+
+def draw_verdicts(ledger, parts, ax):
+    """One numbered square a claim, a row a part; returns the numbers as a frame."""
+    part = np.repeat(list(parts), list(parts.values()))
+    found = pd.DataFrame({"part": part, "claim": list(ledger)})
+    found["verdict"] = [row["verdict"] for row in ledger.values()]
+    for row, (name, group) in enumerate(found.groupby("part", sort=False)):
+        for column, (number, verdict) in enumerate(group["verdict"].items()):
+            color, hatch = VERDICTS[verdict]
+            look = {"facecolor": color, "edgecolor": "white", "hatch": hatch, "linewidth": 2}
+            ax.add_patch(Rectangle((column, row - 0.5), 1, 1, **look))
+            ax.text(column + 0.5, row, str(number + 1), ha="center", va="center", fontsize=9)
+        ax.text(-0.2, row, name, ha="right", va="center")
+    for k, (verdict, (color, hatch)) in enumerate(VERDICTS.items()):
+        count = int((found["verdict"] == verdict).sum())
+        ax.add_patch(Rectangle((10, 2 * k), 1, 1, facecolor=color, edgecolor="white", hatch=hatch))
+        ax.text(11.2, 2 * k + 0.5, f"{verdict}: {count}", va="center")
+    ax.set(xlim=(-4, 14), ylim=(len(parts) - 0.4, -0.6), aspect="equal")
+    ax.axis("off")
+    return found
 
 
 def draw_limits(gamma, theory, axes):
