@@ -1,5 +1,6 @@
 """Checks of notebook 09: right answers and their roundings, confusions by name, junk never raises."""
 
+import numpy as np
 import pytest
 
 from momentum_lib import exercises, run, step_schedule
@@ -52,7 +53,21 @@ def test_answers(check, answer, hint):
 
 
 @pytest.mark.parametrize("check", ["safe_eta", "carry_on", "follow"])
-@pytest.mark.parametrize("junk", [None, "much", float("nan"), [1, 2], 10**400, lambda: 0])
+@pytest.mark.parametrize(
+    "junk",
+    [
+        None,
+        "much",
+        float("nan"),
+        float("inf"),
+        -1,
+        [1, 2],
+        np.zeros((2, 3)),
+        10**400,
+        lambda: 0,
+        lambda t: 1 / 0,
+    ],
+)
 def test_junk_gets_a_hint(check, junk):
     verdict = getattr(exercises, f"check_{check}")(junk)
     assert isinstance(verdict, Verdict) and not verdict
