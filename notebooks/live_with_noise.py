@@ -1,11 +1,15 @@
 """How the figures of notebook 10 look; the mathematics stands in its cells."""
 
+from itertools import cycle
+
+import numpy as np
+
 from momentum_lib import THEORY, label_end, rule_style
 
 #: What to see in each figure, and what it does not show.
 CAPTIONS = {
     "predicted-floors": (
-        "Measured over predicted noise floors of forty settings, with one standard error: the "
+        "Measured over predicted noise floors, each setting with one standard error: the "
         "line is where they agree. One curvature, Gaussian noise."
     ),
     "momentum-as-a-filter": (
@@ -14,11 +18,11 @@ CAPTIONS = {
     ),
     "three-answers": (
         "Variance of theta over that without momentum, for three things held equal, from eta lam "
-        "= 0.05: rises, stays, falls by half. One curvature; dots are simulated."
+        "= {h:.2g}: rises, stays, falls by half. One curvature; dots are simulated."
     ),
     "three-thresholds": (
-        "Factor a step of the mean, the root mean square and a typical run of heavy ball, gamma = "
-        "0.9, one batch in five seeing the direction; above 1 each diverges."
+        "Factor a step of the mean, the root mean square and a typical run of heavy ball under "
+        "random curvature; above 1 each diverges. One eigen-direction, one gamma."
     ),
     "batch-plateaus": (
         "The mean-square limit of eta S against the batch size climbs from 2(1 - gamma) to 2(1 + "
@@ -30,7 +34,7 @@ CAPTIONS = {
     ),
     "batch-gamma-eta": (
         "Best mean-square time of SGD and heavy ball against the batch size, and the letters "
-        "heavy ball takes for it: Kidambi's example, c = 1, kappa 4096, in steps."
+        "heavy ball takes for it: Kidambi's example, c = 1, kappa {kappa:g}, in steps."
     ),
     "minibatch-logistic": (
         "Median gap of heavy ball against the effective rate for three batch sizes; gaps above 1 "
@@ -38,19 +42,13 @@ CAPTIONS = {
     ),
 }
 
-#: Four values of gamma, told apart in grey too: color, line, marker.
-LOOKS = {
-    0.0: {"color": "#666666", "linestyle": "-", "marker": "s"},
-    0.5: {"color": "#56B4E9", "linestyle": (0, (6, 2)), "marker": "^"},
-    0.9: {"color": "#0072B2", "linestyle": "-", "marker": "o"},
-    0.97: {"color": "#D55E00", "linestyle": (0, (6, 2, 1, 2)), "marker": "D"},
-    0.99: {"color": "#D55E00", "linestyle": (0, (6, 2, 1, 2)), "marker": "D"},
-}
-
-
-def line(gamma):
-    """The look of a curve without markers."""
-    return LOOKS[gamma] | {"marker": ""}
+#: The curves of the first, second, … gamma of a figure, told apart in grey too: color, line, marker.
+LOOKS = (
+    {"color": "#666666", "linestyle": "-", "marker": "s"},
+    {"color": "#56B4E9", "linestyle": (0, (6, 2)), "marker": "^"},
+    {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    {"color": "#D55E00", "linestyle": (0, (6, 2, 1, 2)), "marker": "D"},
+)
 
 
 def draw_floors(data, ax):
@@ -81,7 +79,7 @@ def draw_floors(data, ax):
 def draw_ratios(gammas, exact, dots, ax):
     """Variance over that without momentum, one curve a question; dots with bars of one standard error."""
     looks = (("#0072B2", "o"), ("#666666", "s"), ("#D55E00", "^"))
-    for (name, ratio), (color, marker) in zip(exact.items(), looks, strict=True):
+    for (name, ratio), (color, marker) in zip(exact.items(), cycle(looks), strict=False):
         ax.semilogy(gammas, ratio, **THEORY)
         g, measured, error = dots[name]
         made = ax.errorbar(g, measured, error, color=color, marker=marker, linestyle="", capsize=3)
@@ -93,19 +91,21 @@ def draw_ratios(gammas, exact, dots, ax):
 
 def draw_thresholds(h, growth, ax):
     """Three factors a step; above 1 the thing named grows."""
-    ax.semilogx(h, growth["mean"], **THEORY)
-    ax.semilogx(h, growth["mean square"], **THEORY | {"linestyle": "-"})
-    ax.semilogx(h, growth["typical run"], "o", color="#0072B2")
+    ax.semilogx(h, growth["mean"], **THEORY, label="mean")
+    ax.semilogx(h, growth["mean square"], **THEORY | {"linestyle": "-"}, label="root mean square")
+    ax.semilogx(h, growth["typical run"], "o", color="#0072B2", label="typical run, measured")
     ax.axhline(1, color="0.6", linewidth=0.8)
-    ax.annotate(
-        "root mean square",
-        (0.1, 1.05),
-        (0.02, 1.12),
-        arrowprops={"arrowstyle": "-", "color": "0.5"},
-    )
-    ax.annotate("typical run, measured", (0.15, 1.058), (0.25, 1.03), color="#0072B2")
-    ax.annotate("mean", (1.0, 0.955), va="bottom")
+    ax.legend(loc="upper left")
     ax.set(xlabel="h = eta lam (log scale)", ylabel="factor a step", ylim=(0.93, 1.25))
+
+
+def draw_plateaus(batches, gammas, limits, ax):
+    """The largest stable eta S against the batch size, a curve a gamma; bars at its two plateaus."""
+    for g, look in zip(gammas, cycle(LOOKS), strict=False):
+        curve = ax.loglog(batches, limits[f"gamma {g:g}"], **look | {"marker": ""})[0]
+        ax.annotate(f"gamma = {g:g}", (1.1, 2.4 * (1 - g)), color=curve.get_color())
+        ax.plot(batches[[0, -1]], (2 * (1 - g), 2 * (1 + g)), "k_", markersize=12)
+    ax.set(xlabel="batch size B (log scale)", ylabel="largest stable eta S (log scale)")
 
 
 def draw_times(times, axes):
@@ -136,16 +136,9 @@ def draw_batches(batches, best, axes):
 def draw_gaps(etas, gammas, gaps, axes):
     """Median gap against eta/(1 - gamma), one panel a batch size and one curve a gamma."""
     for ax, (batch, gap) in zip(axes, gaps.items(), strict=True):
-        for j, gamma in enumerate(gammas):
-            shown = gap[:, j].copy()
-            shown[shown >= 1] = float("nan")
-            ax.loglog(
-                etas / (1 - gamma),
-                shown,
-                **LOOKS[gamma],
-                markersize=4,
-                label=f"{gamma:g}",
-            )
+        for gamma, curve, look in zip(gammas, gap.T, cycle(LOOKS), strict=False):
+            shown = np.where(curve < 1, curve, np.nan)
+            ax.loglog(etas / (1 - gamma), shown, **look, markersize=4, label=f"{gamma:g}")
         ax.set(xlabel="eta / (1 - gamma) (log scale)", title=f"batch {batch}")
     axes[0].set_ylabel("f - min f after 200 steps (log scale)")
     axes[0].legend(title="gamma", loc="lower left")
