@@ -52,8 +52,13 @@ def _notebook(root: Path, notebook: Notebook, content: dict[str, Any]) -> str:
             cell["source"] = redirected(text)
             continue
         for output in cell["outputs"]:
-            if page := output.get("data", {}).get("text/html"):  # an explorer: here it is seen
-                told = "".join(page).replace(" Nothing to see here? Run this cell.", "")
+            if page := output.get("data", {}).get("text/html"):
+                told = "".join(page).replace(
+                    " Nothing to see here? Run this cell.", ""
+                )  # an explorer is seen
+                told = re.sub(
+                    r'(href="[\w./-]+)\.ipynb(?=["#])', r"\1.html", told
+                )  # Sphinx leaves HTML alone
                 output["data"]["text/html"] = told
         if any(kind.startswith("image/") for o in cell["outputs"] for kind in o.get("data", {})):
             alt = _caption(root, notebook, cells[number:]) or f"Drawn in the section {heading}"
