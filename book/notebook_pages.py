@@ -53,12 +53,8 @@ def _notebook(root: Path, notebook: Notebook, content: dict[str, Any]) -> str:
             continue
         for output in cell["outputs"]:
             if page := output.get("data", {}).get("text/html"):
-                told = "".join(page).replace(
-                    " Nothing to see here? Run this cell.", ""
-                )  # an explorer is seen
-                told = re.sub(
-                    r'(href="[\w./-]+)\.ipynb(?=["#])', r"\1.html", told
-                )  # Sphinx leaves HTML alone
+                told = "".join(page).replace(" Nothing to see here? Run this cell.", "")  # it is seen
+                told = re.sub(r'(href="[\w./-]+)\.ipynb(?=["#])', r"\1.html", told)  # HTML is left alone
                 output["data"]["text/html"] = told
         if any(kind.startswith("image/") for o in cell["outputs"] for kind in o.get("data", {})):
             alt = _caption(root, notebook, cells[number:]) or f"Drawn in the section {heading}"
