@@ -243,9 +243,14 @@ def _show(value: float | list[float]) -> str:
 
 
 def _write_gallery(known: Iterable[Notebook], root: Path) -> None:
-    """figures/README.md: every figure with its caption, its notebook, its numbers."""
+    """figures/README.md: every figure with its caption, notebook and numbers; and a page to play with."""
+    from momentum_lib.explorer import explore
+
+    explore((RULES["heavy_ball"], RULES["nesterov"])).save(root / "figures" / "explorer.html")
     lines = [
         "# Gallery",
+        "",
+        "To play with: [explorer.html](explorer.html), saved and opened in a browser.",
         "",
         "Every figure of the collection, as its notebook draws it. `uv run momentum reproduce` rewrites",
         "this page; the numbers a figure shows stand beside it as CSV, with their tolerances.",

@@ -123,7 +123,7 @@ def test_reproduce_writes_once_and_remembers(root, capsys):
     assert "lessard-2016/cycle-p  0.64653061  0.64653061  1e-12      agrees" in shown
     assert "1 done, 0 up to date, 1 skipped, 0 failed. Published numbers: 1 agree, 0 differ." in shown
     drawn = {f"a-ball.{kind}" for kind in ("png", "svg", "csv")}
-    assert {p.name for p in (root / "figures").iterdir()} == {"README.md", *drawn}
+    assert {p.name for p in (root / "figures").iterdir()} == {"README.md", "explorer.html", *drawn}
     assert "![A ball.](a-ball.png)" in (root / "figures" / "README.md").read_text()
     assert "(../notebooks/01_roll.ipynb)" in (root / "figures" / "README.md").read_text()
     assert not list((root / ".momentum").glob("run-*"))
@@ -248,7 +248,11 @@ def test_a_full_run_trains_once_and_a_plain_one_reads_its_results(root, capsys):
     csv = root / "notebooks" / "results" / "tiny.csv"
     assert csv.read_text().startswith('# {"trials": 3, "settings": ')
     full = tree(root)
-    assert set(full) - set(first) == {"notebooks/results/tiny.csv", "figures/README.md"}
+    assert set(full) - set(first) == {
+        "notebooks/results/tiny.csv",
+        "figures/README.md",
+        "figures/explorer.html",
+    }
 
     # It is remembered; so is a plain run after it, which reads what it left and shows the same.
     for options, status in ((["--full"], "current"), ([], "done"), ([], "current")):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import momentum_lib
+import momentum_lib.learning
 from momentum_lib.collection import notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +40,26 @@ def test_reading_map_links_every_notebook():
     names = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
     missing = {name for name in names if f"(notebooks/{name})" not in section}
     assert not missing, "link each in the README's reading map, as [Title](notebooks/NAME.ipynb)"
+
+
+def test_the_index_names_public_functions():
+    section = README.split("## From question to function")[1].split("\n## ")[0]
+    called = [row.split(" | ")[1] for row in section.splitlines() if row.startswith("| ") and "](" in row]
+    names = {name for cell in called for name in re.findall(r"`(\w+(?:\.\w+)?)", cell)}
+    assert len(called) > 15 and len(names) > 30
+    assert not [name for name in names if not public(name)]
+
+
+def public(name):
+    owner, _, attribute = name.partition(".")
+    places = (momentum_lib, momentum_lib.learning)
+    found = next((getattr(place, owner) for place in places if owner in dir(place)), None)
+    return found is not None and (not attribute or hasattr(found, attribute))
+
+
+def test_the_page_to_play_with_is_what_the_library_makes_now():
+    page = (ROOT / "figures" / "explorer.html").read_text(encoding="utf-8")
+    assert page == momentum_lib.explore((momentum_lib.heavy_ball, momentum_lib.nesterov)).html
 
 
 def test_gate_runs_the_commands_of_the_readme_and_then_what_needs_a_framework():
