@@ -58,6 +58,7 @@ html_static_path = ["static"]
 html_extra_path = []  # the explorers, once they are written
 html_css_files = ["book.css"]
 html_show_sphinx = False
+html_context = {"default_mode": "auto"}
 html_copy_source = True  # what the download button gives: the notebook itself
 html_sourcelink_suffix = ""
 mathjax_path = "mathjax/tex-svg.js"
@@ -99,15 +100,19 @@ def link_names(app, doctree):
     if app.env.docname.startswith("api/"):
         return
     for literal in list(doctree.findall(nodes.literal)):
-        name = literal.astext().split("(")[0]
-        home = reference.homes().get(name)
-        outside = (nodes.reference, pending_xref, nodes.title)
-        if home and literal.astext() in (name, f"{name}()") and not isinstance(literal.parent, outside):
-            role = {"refdomain": "py", "reftype": "obj", "refexplicit": True, "refwarn": True}
-            reference_node = pending_xref(
-                "", literal.deepcopy(), reftarget=home, refdoc=app.env.docname, **role
-            )
-            literal.replace_self(reference_node)
+        name = literal.astext().removesuffix("()")
+        if name in reference.homes() and not is_linked(literal):
+            told = {"refdomain": "py", "reftype": "obj", "refexplicit": True, "refwarn": True}
+            told |= {"reftarget": reference.homes()[name], "refdoc": app.env.docname}
+            literal.replace_self(pending_xref("", literal.deepcopy(), **told))
+
+
+def is_linked(node):
+    """Whether a node stands in a link, or in a title, which must not hold one."""
+    while (node := node.parent) is not None:
+        if isinstance(node, nodes.reference | nodes.title | pending_xref):
+            return True
+    return False
 
 
 def copy_mathjax(app, error):
