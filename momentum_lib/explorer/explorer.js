@@ -274,7 +274,7 @@ export default { render };
 
 function render({ model, el }) {
   const state = { ...SPEC.state }, { rules, dials } = SPEC, rule = () => rules[state.rule];
-  let best, chartOf, charting, contoursOf, drawing, ink, sliders, timer;
+  let chartOf, charting, contoursOf, dialsOf, drawing, ink, lowest, next, sliders, timer;
   el.classList.add("explorer");
   el.dataset.lmSuppressShortcuts = true; // JupyterLab would take the arrows
   el.onkeydown = event => event.stopPropagation();
@@ -288,14 +288,14 @@ function render({ model, el }) {
   const root = make(el, "div"), head = make(root, "header");
   const tabs = rules.map(({ label }, k) => {
     const tab = make(head, "button", {}, label);
-    tab.onclick = () => (set({ rule: k }), addDials(), save());
+    tab.onclick = () => (set({ rule: k }), save());
     return tab;
   });
   const choice = make(head, "select", { "aria-label": "Function" });
   LANDSCAPES.forEach(({ name }, on) => make(choice, "option", { value: on }, name));
   choice.onchange = () => (set({ on: choice.value }), save());
   const button = make(head, "button", {}, "Best");
-  button.onclick = () => (set(bestOf(rule())), save());
+  button.onclick = () => (set(best()), save());
   const meaning = make(root, "p", { class: "meaning", "aria-hidden": true });
   const spoken = make(root, "p", { class: "spoken", role: "status" });
   const [map, path, disc, motion, error] = Object.entries(SPEC.panels).map(pair => new Panel(root, ...pair));
@@ -313,7 +313,6 @@ function render({ model, el }) {
     if (!rule()) state.rule = 0;
     if (!LANDSCAPES[state.on]) state.on = 0;
     state.steps = floor(clamp([1, 1000], state.steps));
-    addDials();
     redraw();
   }
 
@@ -326,8 +325,7 @@ function render({ model, el }) {
   }
 
   // The rates over the map, row by row, first coarse, then fine, so that a drag is never held up.
-  function* chartingOf(one, at) {
-    const { across, up } = one;
+  function* chartingOf({ across, up }, at) {
     for (const wide of [32, 128]) {
       const high = wide * 3 / 4, rates = [];
       let least = Infinity;
@@ -335,10 +333,8 @@ function render({ model, el }) {
         at[up] = mix(dials[up][2], (j + 0.5) / high);
         for (let i = 0; i < wide; i++) {
           at[across] = mix(dials[across][2], (i + 0.5) / wide);
-          const pair = spectrum(one, at).map(rateOf), rate = max(...pair);
-          // A curvature is the world's, so a map over one is searched in the row of today.
-          const mine = up !== "a" || floor(high * part(dials.a[2], state.a)) === j;
-          if (mine && rate < least) [least, best] = [rate, { [across]: at[across], [up]: at[up] }];
+          const pair = spectrum(rule(), at).map(rateOf), rate = max(...pair);
+          if (rate < least) [least, lowest] = [rate, { [across]: at[across], [up]: at[up] }];
           rates.push(pair);
         }
       }
@@ -346,17 +342,24 @@ function render({ model, el }) {
     }
   }
 
-  // Known in closed form, or found before, for the spectrum of the start; else the least of the map.
-  const bestOf = one => (state.a === SPEC.state.a && state.b === SPEC.state.b && one.best) || best;
+  // Known in closed form, or found before, for the spectrum of the start; else the least of the map, unless
+  // that is over a curvature, which is the world's.
+  function best() {
+    const { linear, up, best } = rule();
+    return (state.a === SPEC.state.a && state.b === SPEC.state.b && best) || (linear && up !== "a" && lowest);
+  }
 
   function drawMap() {
-    const one = rule(), { across, up, linear } = one, [[xName, , xs], [yName, , ys]] = [dials[across], dials[up]];
-    const key = [state.rule, state.a, state.b, ...lettersOf(one, { ...state, [across]: 0, [up]: 0 })].join();
-    if (linear && chartOf !== (chartOf = key)) charting = chartingOf(one, { ...state });
-    const until = performance.now() + 6;
-    while (charting && performance.now() < until) if (charting.next().done) charting = null;
-    if (charting) requestAnimationFrame(drawMap);
-    map.open(xs, ys, xName, yName);
+    const one = rule(), { across, up, linear } = one, still = { ...state, [across]: 0, [up]: 0 };
+    const key = [state.rule, still.a, still.b, ...lettersOf(one, still)].join();
+    if (chartOf !== (chartOf = key)) charting = linear && chartingOf(one, still);
+    if (!linear) map.sheet.width = 1;
+    for (const until = performance.now() + 6; charting && performance.now() < until;) {
+      if (charting.next().done) charting = null;
+    }
+    cancelAnimationFrame(next);
+    if (charting) next = requestAnimationFrame(drawMap);
+    map.open(dials[across][2], dials[up][2], dials[across][0], dials[up][0]);
     map.moveKnob(state[across], state[up]);
   }
 
@@ -373,10 +376,11 @@ function render({ model, el }) {
 
   function draw() {
     drawing = null;
+    if (dialsOf !== (dialsOf = state.rule)) addDials();
     ink = getComputedStyle(root).color;
     tabs.forEach((tab, k) => tab.setAttribute("aria-pressed", k === state.rule));
     choice.value = state.on;
-    button.hidden = !rule().linear;
+    button.hidden = !best();
     map.figure.hidden = !rule().across;
     for (const [key, show] of sliders) show(state[key]);
     if (rule().across) drawMap();
@@ -406,6 +410,10 @@ function render({ model, el }) {
         motion.line(over(values), color, dash, width);
         error.line(over(errors.map(gap => log10(gap + 1e-99))), color, dash, width);
       };
+      for (const { pen, left, wide } of [disc, motion, error]) {
+        Object.assign(pen, { fillStyle: color, textAlign: "left" });
+        pen.fillText(NAMES[i], left + wide - 48 + 24 * i, 38);
+      }
       const gaps = points.map(point => abs(point[i] - goal[i]));
       both(points.map(point => point[i]), gaps, dash);
       if (!directions) return;

@@ -23,19 +23,21 @@ from momentum_lib.explorer.tape import Unprintable, generator_of
 from momentum_lib.plots.canvas import number, rising, rules_of, start_of
 from momentum_lib.runner import run
 from momentum_lib.spectrum import spectral_radius, stability_limit
-from momentum_lib.tuning import minimax, tune
+from momentum_lib.tuning import tune
 
 __all__ = ["Explorer", "explore"]
 
 #: Height of the frame in which a committed notebook and the book show the page, in CSS pixels.
 HEIGHT: Final = 1000
+#: Steps at most of a path that a page holds as recorded: more, and the page outgrows its 20 kB.
+RECORDED: Final = 40
 _HERE: Final = Path(__file__).parent
 _PANELS: Final = {
-    "map": "Steps for a factor 10: drag the setting",
-    "path": "Path over contours: drag the start",
-    "disc": "Eigenvalues in the unit disc",
-    "motion": "Motion, its envelope dashed",
-    "error": "Error, its rate dashed",
+    "map": "Drag the setting. A factor 10 takes 3 steps where it is bright, 1000 where dark",
+    "path": "Drag the start",
+    "disc": "Eigenvalues",
+    "motion": "Motion and envelope",
+    "error": "Error and rate",
 }
 
 
@@ -116,9 +118,9 @@ class Explorer:
 
 
 def _text(name: str) -> str:
-    """A file of this folder without its comments and indentation, which no browser reads."""
-    text = (_HERE / name).read_text(encoding="utf-8")
-    return re.sub(r"\n\s*", "\n", re.sub(r"\s*// .*", "", text)).lstrip()
+    """A file of this folder without what no browser reads: comments, indentation, most ends of lines."""
+    text = re.sub(r"\s*// .*", "", (_HERE / name).read_text(encoding="utf-8"))
+    return re.sub(r"(?<=[{;,])\n", "", re.sub(r"\n\s*", "\n", text)).lstrip()
 
 
 class _Code(str):
@@ -264,30 +266,21 @@ class _Reading:
                     return {n: 0.1 if n in rule.step_letters else 0.8 for n in free}
         if not free:
             return {}
-        tuned = self._tuned(rule) or rule.at(**usual, **dict.fromkeys(others, 0.5))
+        try:
+            tuned = tune(rule, self.mu, self.L)
+        except ValueError:
+            return usual | dict.fromkeys(others, 0.5)
         return {n: float(tuned.setting[n]) for n in free}
 
-    def _tuned(self, rule: Rule) -> Rule | None:
-        try:
-            return tune(rule, self.mu, self.L)
-        except ValueError:
-            pass
-        try:
-            return minimax(rule, self.mu, self.L)
-        except ValueError:
-            return None
-
-    def _best(self) -> dict[str, float] | None:
-        """What the button sets: all letters in closed form, else the two of the map."""
-        rule = self.rule
+    def _best(self) -> dict[str, float]:
+        """What the button sets, where a theorem knows it; else the page takes the least of its map."""
         if self.refusal or self.fixed:
-            return None
+            return {}
         try:
-            best: Rule | None = tune(rule if rule.free else rule.base, self.mu, self.L)
+            best = tune(self.rule if self.rule.free else self.rule.base, self.mu, self.L)
         except ValueError:
-            held = {n: v for n, v in self.values.items() if n not in (self.across, self.up)}
-            best = self._tuned(rule.base.at(**held))
-        return None if best is None else {n: float(best.setting[n]) for n in self.names}
+            return {}
+        return {n: float(best.setting[n]) for n in self.names}
 
     def _span(self, name: str) -> tuple[str, list[float], bool]:
         """How a letter's slider goes, from where to where, and whether that is a guess."""
@@ -324,7 +317,7 @@ class _Reading:
         except Unprintable as error:
             self.notes += [
                 f"{str(error)[0].upper()}{str(error)[1:]}",
-                f"Shown as {self.at} runs, as recorded.",
+                f"Shown as {self.at} runs.",
             ]
             return self._told() | {"letters": [], "recorded": self._recorded()}
         if self.refusal:
@@ -377,7 +370,11 @@ class _Reading:
         except Exception:  # whatever a rule that branches says to an array
             each = (run(self.at, one.__mul__, x, steps).theta for one, x in zip(lam, start, strict=True))
             path = np.stack(tuple(each), axis=-1)
-        return [[float(f"{x:.3g}") for x in point] for point in path if np.isfinite(point).all()]
+        return [[_rounded(x) for x in point] for point in path if np.isfinite(point).all()]
+
+
+def _rounded(x: float) -> float:
+    return round(x, 3) if abs(x) > 0.1 else float(f"{x:.2g}")
 
 
 def _fixed(rule: Rule) -> dict[str, Any]:
