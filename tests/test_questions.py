@@ -54,7 +54,9 @@ def test_an_answer_is_short_and_names_a_section_that_shows_more(question):
     assert 15 <= len(answer.split()) - len(question.split()) <= 75
     links = re.findall(r"\[((?:[^][]|`[^`]*`)+)\]\(([^)]+)\)", more)
     assert links
-    for section, target in links:
+    for shown, target in links:
+        number, section = shown.split(" · ", 1)
+        assert target.startswith(f"{number}_")
         assert section in headings(PAGE.parent / target), f"{target} has no section {section!r}"
 
 
