@@ -28,7 +28,7 @@ def page(facts: Mapping[str, Mapping[str, Any]], notebooks: Sequence[Notebook]) 
 
 
 def _conventions(facts: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = ["| convention | one step, from its lines | reports | buffer as | letters of the classic |",
+    lines = ["| convention | one step, from its lines | theta is | buffer as | letters of the classic |",
              "|---|---|---|---|---|"]  # fmt: skip
     for classic, names in CONVENTIONS.items():
         for name in names:
@@ -39,7 +39,7 @@ def _conventions(facts: Mapping[str, Mapping[str, Any]]) -> str:
             letters = ", ".join(f"${text}$" for text in alike["letters"]) or (
                 "" if name == classic else "the same"
             )
-            reports = told["Reports"].split(",")[0]
+            reports = told["Reports"].partition(", ")[2]
             row = (f"[`{name}`](rules/{name}.md)", f"${formula}$", reports, buffer, letters)
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
