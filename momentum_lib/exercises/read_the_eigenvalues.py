@@ -21,7 +21,7 @@ __all__ = ["check_guarantee", "check_nesterov_bound", "check_period"]
 @checked("trace 0 puts the pair on the imaginary axis, a quarter turn a step.")
 def check_period(eta: float, *, gamma: float = 0.81, lam: float = 1.0) -> str | None:
     """Whether heavy ball with this `eta` swings with a period of exactly four steps."""
-    if isinstance(eta, bool) or not isinstance(eta, numbers.Real) or not math.isfinite(eta):
+    if not isinstance(eta, numbers.Real) or not math.isfinite(eta):
         return "eta is one finite number."
     if not eta > 0:
         return "eta must be positive, or nothing moves downhill."
