@@ -17,68 +17,56 @@ CAPTIONS = {
     ),
     "success-against-eta": (
         "Share of runs that end near the best minimizer against eta: a broad range in the ravine, "
-        "a spike among the wells. 60 starts, 800 steps, no noise."
+        "spikes among the wells. One set of starts, 800 steps, no noise."
     ),
-    "basin-of-a-cycle": "Dark, starts that end on Lessard's cycle (stars); light ones converge.",
-    "cycle-regions": "Where a function of condition 100 makes heavy ball cycle; star: Polyak.",
+    "cycle-regions": "Where a function of condition {kappa:g} makes heavy ball cycle; star: Polyak.",
     "worst-over-the-class": (
         "Worst squared distance at Polyak's tuning, over all functions and over quadratics, "
         "beside triple momentum. Six steps prove no divergence."
     ),
 }
 
-GRAYS = ("0.65", "0.45", "0.25", "0.0")
+
+def draw_escapes(gammas, leaves, axes):
+    """The share of starts that change wells against gamma, a panel a home and a curve a rule."""
+    for key, share in leaves.items():
+        home, name = key.split(", ")
+        ax = axes[int(home == "good")]
+        ax.plot(gammas[1:], share[1:], **rule_style(name), label=name.replace("_", " "))
+        ax.set(title=f"Start in the {home} well, end in the other", xlabel="gamma")
+    axes[0].set_ylabel("share of starts")
+    axes[0].legend(loc="upper left")
 
 
-def draw_survival(time, inside, ax):
-    """The share of walkers still inside, darker and thicker for more momentum."""
-    for i, (gamma, share) in enumerate(inside.items()):
-        ax.plot(
-            time,
-            share,
-            color=GRAYS[i],
-            linewidth=1 + 0.5 * i,
-            label=f"gamma = {gamma:g}",
-        )
-    ax.set(xlabel="time, alpha times steps", ylim=(0, 1.02))
+def draw_survival(time, gamma, panels, axes):
+    """The share of walkers still inside, darker and thicker for more momentum; a panel an alpha."""
+    for ax, (title, inside) in zip(axes, panels.items(), strict=True):
+        for i, (g, share) in enumerate(zip(gamma, inside.T, strict=True)):
+            depth = i / (len(gamma) - 1 or 1)
+            look = {"color": str(0.65 * (1 - depth)), "linewidth": 1 + 1.5 * depth}
+            ax.plot(time, share, **look, label=f"gamma = {g:g}")
+        ax.set(xlabel="time, alpha times steps", ylim=(0, 1.02), title=title)
+    axes[0].set_ylabel("share that has not left")
+    axes[0].legend()
 
 
-def draw_success(etas, shares, ax):
-    """The share that ends near the best minimizer against eta."""
-    looks = zip(("#666666", "#0072B2", "#D55E00"), ("-", (0, (6, 2)), "-"), strict=True)
-    for (name, share), (color, line) in zip(shares.items(), looks, strict=True):
-        ax.semilogx(etas, share, color=color, linestyle=line, linewidth=1.2, label=name)
-    ax.set(xlabel="eta (log scale)", ylim=(-0.02, 1.02))
-    if etas[-1] < 10 * etas[0]:  # less than a decade: three ticks, written out
-        ax.set_xticks([0.002, 0.005, 0.01], ["0.002", "0.005", "0.01"])
-        ax.xaxis.set_minor_formatter("")
-
-
-def draw_cycle_basin(cycles, reach, cycle, ax):
-    """Dark, the starts (theta, v) that end on the cycle; its own states as stars."""
-    ax.imshow(
-        cycles,
-        origin="lower",
-        extent=(-reach, reach) * 2,
-        cmap="cividis_r",
-        aspect="auto",
-    )
-    ax.axhline(0, color="black", linewidth=0.8, linestyle=":")
-    points = np.array([float(x) for x in cycle])
-    ax.plot(
-        points,
-        np.roll(points, 1) - points,
-        "w*",
-        markeredgecolor="black",
-        markersize=12,
-    )
-    ax.grid(False)
-    ax.set(xlabel="start, theta", ylabel="start, velocity v")
+def draw_success(classics, curves, axes):
+    """The share that ends near the best minimizer against eta, a panel a function."""
+    for ax, (place, (_, _, etas)) in zip(axes, classics.items(), strict=True):
+        for name in (name for at, name in curves if at == place):
+            look = rule_style(name) | {"marker": "", "linewidth": 1.2}
+            ax.semilogx(etas, curves[place, name], **look, label=name.replace("_", " "))
+        ax.set(xlabel="eta (log scale)", ylim=(-0.02, 1.02), title=place)
+        if etas[-1] < 10 * etas[0]:  # less than a decade: three ticks, written out
+            ax.set_xticks([0.002, 0.005, 0.01], ["0.002", "0.005", "0.01"])
+            ax.xaxis.set_minor_formatter("")
+    axes[0].set_ylabel("share near the minimizer")
+    axes[1].legend(loc="upper right")
 
 
 def draw_cycle_map(shortest, h, gamma, star, ax):
     """The shortest cycle at each (h, gamma), 0 for none; the limit on quadratics, one setting."""
-    lengths = np.unique(shortest[shortest > 0])
+    lengths = np.unique(shortest[shortest > 0]) if shortest.any() else np.array([3])
     norm = BoundaryNorm(np.arange(lengths[0], lengths[-1] + 2) - 0.5, 256)
     extent = (h[0], h[-1], gamma[0], gamma[-1])
     shown = np.ma.masked_equal(shortest, 0)
@@ -92,10 +80,14 @@ def draw_cycle_map(shortest, h, gamma, star, ax):
     ax.set(xlabel="h = eta L", ylabel="gamma", xlim=extent[:2])
 
 
-def draw_worst(steps, curves, ax):
-    """Worst squared distances; what is known by formula dashed or with its own look."""
+def draw_worst(steps, curves, axes):
+    """Worst squared distances of heavy ball over functions and over quadratics, and of triple momentum."""
     looks = {"heavy ball, all functions": rule_style("heavy_ball") | {"markevery": 1}}
+    looks["heavy ball, quadratics"] = THEORY
     looks["triple momentum, all functions"] = rule_style("triple_momentum") | {"markevery": 1}
-    for name, values in curves.items():
-        ax.semilogy(steps, values, **looks.get(name, THEORY), label=name)
-    ax.set(xlabel="steps")
+    for ax, (kappa, values) in zip(axes, curves.items(), strict=True):
+        for (name, look), value in zip(looks.items(), values, strict=True):
+            ax.semilogy(steps, value, **look, label=name)
+        ax.set(xlabel="steps", title=f"kappa = {kappa:g}")
+    axes[0].set_ylabel("worst squared distance (log scale)")
+    axes[0].legend(loc="lower left", fontsize=8)

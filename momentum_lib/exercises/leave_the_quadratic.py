@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from momentum_lib.definition import Rule
 from momentum_lib.exercises.verdict import checked
 from momentum_lib.problems import LessardCycle
 from momentum_lib.rules import heavy_ball
 from momentum_lib.runner import run
 from momentum_lib.spectrum import spectral_radius
 
-__all__ = ["check_same_departure", "check_way_home"]
+__all__ = ["check_everyone_home", "check_same_departure", "check_way_home"]
 
 
 @checked("without momentum the same saddle is left as quickly.")
@@ -41,3 +44,20 @@ def check_way_home(eta: float) -> str | None:
     if arrives(eta + 1e-3):
         return f"{eta:.4g} brings it home, and so does {eta + 1e-3:.4g}; be bolder."
     return None
+
+
+@checked("one method for every start. Compare it with its worst case over all functions.")
+def check_everyone_home(rule: Rule) -> str | None:
+    """Whether a rule with a memory is within 1e-6 of Lessard's minimizer after 100 steps from everywhere."""
+    if not isinstance(rule, Rule):
+        return "hand in a rule at its setting: Rule(my_rule).at(...)."
+    starts = np.linspace(-6, 6, 1201)
+    far = abs(run(rule, LessardCycle().grad, starts, 100, every=50).theta[1:])
+    worst = np.nan_to_num(far[1], nan=np.inf).argmax()
+    if not np.isfinite(far).all() or far[1].max() > 6:
+        return f"from {starts[worst]:.4g} it runs away; take a smaller step."
+    if far[1, worst] < 1e-6:
+        return None if len(rule.slots) > 1 else "without a memory; let a second slot carry something on."
+    if (cycling := far.min(axis=0).max()) > 0.1:
+        return f"from {starts[worst]:.4g} it is still {cycling:.2g} away and comes no nearer: a cycle."
+    return f"on its way, but from {starts[worst]:.4g} it is still {far[1, worst]:.1e} away; it is too slow."
