@@ -56,13 +56,14 @@ def execute(cells, names):
         plt.close("all")
 
 
-def change(cells, number, line, other, names):
+def change(before, cells, number, line, other, names):
     """What is raised by a section with one parameter changed, in a process of its own: "" is nothing."""
     read, write = os.pipe()
     if not (child := os.fork()):
         told = ""
-        signal.alarm(LIMIT)
         try:
+            execute(map(ast.parse, before), names)
+            signal.alarm(LIMIT)
             cells = [*cells[:number], cells[number].replace(line, other), *cells[number + 1 :]]
             execute([WithoutAsserts().visit(ast.parse(text)) for text in cells], names)
         except BaseException:
@@ -76,12 +77,20 @@ def change(cells, number, line, other, names):
     return told or (f"ended by signal {status}, the limit is {LIMIT} s" if status else "")
 
 
-def play(notebook, told):
-    """Yield (mark, what it raised). `told` is the names that the cells share."""
+def play(notebook, names):
+    """Yield (mark, what it raised). `names` are those that the cells share.
+
+    The cells before a section run once, for all its marks; but XLA and PyTorch bear no fork, and under
+    them each mark runs them again.
+    """
+    before, again = [], re.search(r"\b(jax|optax|torch|learning)\b", "\n".join(notebook.sources("code")))
     for cells in sections(notebook):
         for number, line, other in marks(cells):
-            yield line.strip(), change(cells, number, line, other, told)
-        execute(map(ast.parse, cells), told)
+            yield line.strip(), change(before, cells, number, line, other, names)
+        if again:
+            before += cells
+        else:
+            execute(map(ast.parse, cells), names)
 
 
 def main(path):

@@ -8,6 +8,7 @@ import ast
 import copy
 import json
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,11 @@ from momentum_lib.collection import Notebook, machine_path, notebooks, output_te
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = notebooks(ROOT)
+INSTALL = NOTEBOOKS[0].sources("code")[0]
 
 TAIL = ("Exercises", "In practice", "What we learned", "Further reading", "Next")
 WITHOUT_CLAIM = ("Notation", "Set up", *TAIL)  # headings of sections that need assert nothing
-CODE_CELLS = range(12, 31)
+CODE_CELLS = range(12, 31)  # without the one that installs
 LINES = 15  # of code in a cell, without imports, comments and blank lines
 BYTES = 1_000_000
 FIGURES_BYTES = 30_000_000
@@ -79,8 +81,10 @@ def check_shape(notebook):
     for word in ("You will", "You will be able to", "You need"):
         if f"**{word}" not in sections(notebook)[0].prose:
             yield f"says **{word}** before its first section"
-    if len(code_cells(notebook)) not in CODE_CELLS:
-        yield f"has {CODE_CELLS.start} to {CODE_CELLS.stop - 1} code cells, not {len(code_cells(notebook))}"
+    if (count := len(code_cells(notebook)) - 1) not in CODE_CELLS:
+        yield f"has {CODE_CELLS.start} to {CODE_CELLS.stop - 1} code cells, not {count}"
+    if text_of(code_cells(notebook)[0]) != INSTALL:
+        yield "begins with the code cell that installs the collection elsewhere, the same in every notebook"
     if (size := notebook.path.stat().st_size) >= BYTES:
         yield f"stays under {BYTES / 1e6:g} MB; it takes {size / 1e6:.2f}"
 
@@ -239,13 +243,30 @@ def test_each_published_number_is_met_in_one_notebook():
     assert [id for id, count in met.items() if count > 1] == []
 
 
+def test_the_cell_that_installs_does_nothing_here_and_fetches_the_collection_elsewhere(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("subprocess.run", lambda command, check: calls.append(command))
+    monkeypatch.setattr("builtins.input", lambda question: "https://example.org/collection")
+    exec(INSTALL, {})
+    assert not calls and Path.cwd() == tmp_path
+    (tmp_path / "collection" / "notebooks").mkdir(parents=True)  # what the clone brings
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("sys.path", [])
+    exec(INSTALL, {})
+    assert calls[0] == ["git", "clone", "--depth=1", "https://example.org/collection", "collection"]
+    assert calls[1][-1] == "collection[learning,worst-cases]"
+    assert Path.cwd() == tmp_path / "collection" / "notebooks"
+    assert sys.path == [str(tmp_path / "collection")]
+
+
 def test_numbers_follow_each_other():
     assert [notebook.number for notebook in NOTEBOOKS] == sorted({notebook.number for notebook in NOTEBOOKS})
 
 
 def test_every_figure_has_its_notebook():
     known = {name for notebook in NOTEBOOKS for name in notebook.figures}
-    drawn = [path for path in (ROOT / "figures").glob("*") if path.name != "README.md"]
+    drawn = [path for path in (ROOT / "figures").glob("*") if path.suffix not in (".md", ".html")]
     assert [path.name for path in drawn if path.stem not in known] == []
     assert sum(path.stat().st_size for path in drawn) < FIGURES_BYTES
 
@@ -283,13 +304,13 @@ def model_notebook():
     """A notebook that keeps to everything."""
     cells = [
         markdown("# Roll a ball\n\n**You will** roll. **You will be able to** see. **You need** minutes."),
-        code("import momentum_lib\n" * 20),
+        code(INSTALL),
         markdown("## Notation used here\n\n`gamma`: momentum"),
         markdown(
             "## Momentum helps\n\nThe rate is 0.92 (section 4.6, arXiv 2307.11291), $1.5\\times10^{-3}$."
         ),
         code("assert abs(rate - 0.918) < 1e-2", "rate 0.0015 is here"),
-        *[code(f"x{i} = {i}") for i in range(12)],
+        *[code("import momentum_lib\n" * 20 + f"x{i} = {i}") for i in range(12)],
         markdown("## Exercises"),
         code("exercises.check_rate(gamma)"),
         *[markdown(f"## {heading}") for heading in TAIL[1:]],
@@ -322,9 +343,10 @@ def shows(text):
     [
         (source(0, "Roll a ball"), "only title"),
         (source(2, "# Another title"), "only title"),
+        (source(1, "import momentum_lib"), "installs the collection elsewhere"),
         (source(0, "# Roll a ball\n\n**You will** roll. **You need** minutes."), "You will be able to"),
         (lambda content: content["cells"].pop(), "ends with the headings"),
-        (lambda content: content["cells"].__delitem__(slice(6, 12)), "12 to 30 code cells, not 9"),
+        (lambda content: content["cells"].__delitem__(slice(6, 12)), "12 to 30 code cells, not 8"),
         (lambda content: content["cells"][4].update(execution_count=7), "executed in order"),
         (lambda content: content["cells"][4].update(execution_count=None), "executed in order"),
         (lambda content: content["cells"][4]["metadata"].update(execution={}), "carries metadata"),
