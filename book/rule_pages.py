@@ -67,6 +67,7 @@ def _page(name: str, rule: Rule, facts: dict[str, Any], users: list[Notebook]) -
 def _head(name: str, rule: Rule) -> str:
     factory = {"clipped": "(rule)", "function_restart": "(value)"}
     signature = factory.get(name) or str(inspect.signature(rule)).replace(", /", "")
+    indexed = "\n:no-index:" if name in factory else ""  # a factory has its entry in the reference
     return f"""# {name}
 
 {card(rule)["Summary"]}
@@ -75,7 +76,7 @@ def _head(name: str, rule: Rule) -> str:
 ```
 
 ```{{py:function}} {name}{signature}
-:no-contents-entry:
+:no-contents-entry:{indexed}
 ```"""
 
 
