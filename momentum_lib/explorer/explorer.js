@@ -151,7 +151,7 @@ class Panel {
   // Clean, with the painting, axes, and what stands at their ends; a number spans both axes alike.
   open(xs, ys, xName, yName, yTick = short) {
     const { canvas, pen } = this, { clientWidth: w, clientHeight: h } = canvas, dots = devicePixelRatio;
-    const box = [46, 20, w - 56, h - 56], [left, top, wide, high] = box;
+    const box = [46, 20, w - 60, h - 56], [left, top, wide, high] = box;
     if (xs > 0) [xs, ys] = [wide, high].map(side => [-1, 1].map(sign => sign * xs * side / min(wide, high)));
     Object.assign(this, { xs, ys, left, top, wide, high });
     Object.assign(canvas, { width: w * dots, height: h * dots });

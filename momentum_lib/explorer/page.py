@@ -28,7 +28,7 @@ from momentum_lib.tuning import tune
 __all__ = ["Explorer", "explore"]
 
 #: Height of the frame in which a committed notebook and the book show the page, in CSS pixels.
-HEIGHT: Final = 1000
+HEIGHT: Final = 1120
 #: Steps at most of a path that a page holds as recorded: more, and the page outgrows its 20 kB.
 RECORDED: Final = 40
 _HERE: Final = Path(__file__).parent
@@ -360,11 +360,8 @@ class _Reading:
 
     def _recorded(self) -> list[list[float]]:
         """The path on the quadratic of the start: of the point, or where that fails of each coordinate."""
-        lam, start, steps = (
-            np.array([self.mu, self.L]),
-            [self.state["x"], self.state["y"]],
-            self.state["steps"],
-        )
+        lam, start = np.array([self.mu, self.L]), [self.state["x"], self.state["y"]]
+        steps = min(self.state["steps"], RECORDED)
         try:
             path = run(self.at, lambda x: lam * x, start, steps, record=("theta",)).theta
         except Exception:  # whatever a rule that branches says to an array
@@ -374,7 +371,7 @@ class _Reading:
 
 
 def _rounded(x: float) -> float:
-    return round(x, 3) if abs(x) > 0.1 else float(f"{x:.2g}")
+    return round(float(x), 3) if abs(x) > 0.1 else float(f"{x:.2g}")
 
 
 def _fixed(rule: Rule) -> dict[str, Any]:
