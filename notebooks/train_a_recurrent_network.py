@@ -1,90 +1,119 @@
 """How the figures of notebook 14 look; the mathematics stands in its cells."""
 
+from itertools import cycle
+
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Rectangle
 
 from momentum_lib import THEORY, rule_style
 
-RULES = {"N": "nesterov", "M": "heavy_ball", "0": "gradient_descent"}
-WORDS = {"N": "Nesterov", "M": "heavy ball", "0": "momentum 0"}
+WORDS = {"none": "no momentum", "0": "row 0", "M": "heavy ball", "N": "Nesterov"}
+LOOKS = {
+    "none": rule_style("gradient_descent"),
+    "0": rule_style("gradient_descent") | {"color": "0.55", "linestyle": ":", "marker": "D"},
+    "M": rule_style("heavy_ball"),
+    "N": rule_style("nesterov"),
+}
+
+
+def form(name):
+    """What a row named as in the paper is: none, 0, M (0.98M, heavy ball) or N (0.9N, Nesterov)."""
+    return name if name in WORDS else name[-1]
 
 
 def look(name):
-    """The look of a momentum named as in the paper: 0, 0.9N (Nesterov), 0.98M (heavy ball)."""
-    return rule_style(RULES[name[-1]]) | {"markevery": 1}
+    """The look of a row, a marker at every point."""
+    return LOOKS[form(name)] | {"markevery": 1}
 
 
-def draw_along(curves, ax, first=0):
-    """Curves along a sequence on a log axis, from step `first` on."""
-    looks = zip(("#0072B2", "#D55E00", "#333333"), ("-", "--", "-."), "os^", strict=True)
-    for (name, curve), (color, line, marker) in zip(curves.items(), looks, strict=True):
+def draw_along(curves, ax, powers=()):
+    """Curves along a sequence on a log axis; `powers` dashed while they are small."""
+    looks = cycle(
+        zip(("#0072B2", "#D55E00", "#333333", "#009E73"), ("-", "--", "-.", ":"), "os^D", strict=True)
+    )
+    for (name, curve), (color, line, marker) in zip(curves.items(), looks, strict=False):
         look = {"color": color, "linestyle": line, "marker": marker, "markevery": 5}
-        ax.semilogy(first + np.arange(len(curve)), curve, **look, label=name)
+        ax.semilogy(curve, **look, label=name)
+    for power in powers:
+        ax.semilogy(np.where(power < 1, power, np.nan), **THEORY)
     ax.legend()
 
 
-def draw_errors(frame, axes, worst, least):
+def draw_echoes(echoes, pasts, powers):
+    """State after a pulse (`powers` dashed), and gradient of each input, a curve a spectral radius."""
+    fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    draw_along(echoes, axes[0], powers)
+    draw_along(pasts, axes[1])
+    axes[0].set(xlabel="steps since the pulse", ylabel="norm of the state (log scale)")
+    axes[1].set(xlabel="step s of the input, from 0", ylabel="norm of d loss / d x_s (log scale)")
+    return fig
+
+
+def draw_errors(frame, worst, label, least=5e-4):
     """Error over learning rate, one panel a momentum: dots the seeds, lines their means, crosses diverged.
 
     An error below `least` is drawn there, a diverged training above `worst`, the error of a guess.
     """
+    fig, axes = plt.subplots(1, 3, figsize=(10, 3.8), sharey=True)
     for ax, gamma in zip(axes, ("0.9", "0.98", "0.995"), strict=True):
-        for name, shift in (("0", 1.0), (f"{gamma}M", 0.9), (f"{gamma}N", 1.11)):
+        shifts = {"none": 0.94, "0": 1.06, f"{gamma}M": 0.84, f"{gamma}N": 1.19}
+        for height, (name, shift) in enumerate(shifts.items()):
             cell, style = frame[frame["momentum"] == name], look(name)
             mean = cell.groupby("eta")["error"].mean().replace(np.inf, np.nan).clip(lower=least)
-            ax.plot(mean.index, mean, **style | {"markersize": 7}, label=WORDS[name[-1]])
+            ax.plot(mean.index, mean, **style | {"markersize": 7}, label=WORDS[form(name)])
             over = ~np.isfinite(cell["error"])
             dot = {"color": style["color"], "linestyle": ""}
             seeds = cell["error"][~over].clip(lower=least)
-            ax.plot(
-                shift * cell["eta"][~over],
-                seeds,
-                **dot,
-                marker=style["marker"],
-                markersize=3,
-                fillstyle="none",
-            )
-            place = {"M": 2.1, "N": 2.9, "0": 1.5}[name[-1]] * worst
+            small = dot | {"marker": style["marker"], "markersize": 3, "fillstyle": "none"}
+            ax.plot(shift * cell["eta"][~over], seeds, **small)
+            place = worst * 1.45 * 1.4**height
             ax.plot(cell["eta"][over], np.full(over.sum(), place), **dot, marker="x", markersize=5)
         ax.axhline(worst, **THEORY, label="a guess")
         if not np.isfinite(frame["error"]).all():
             ax.plot([], [], "x", color="0.5", label="diverged")
         ax.set(xscale="log", yscale="log", title=f"gamma = {gamma}", xlabel="eta (log scale)")
+    axes[0].set_ylabel(label)
+    axes[0].legend(loc="lower left", fontsize=9)
+    return fig
 
 
-def draw_successes(found, ax):
-    """A field for each momentum and eta: how many trainings succeeded; hatched where some diverged."""
-    rows, etas = list(dict.fromkeys(found["momentum"])), sorted(set(found["eta"]))
-    for name, eta, good, diverged in found[["momentum", "eta", "good", "diverged"]].itertuples(index=False):
-        x, y = etas.index(eta), rows.index(name)
-        color = rule_style(RULES[name[-1]])["color"]
-        box = ((x - 0.5, y - 0.5), 1, 1)
-        ax.add_patch(Rectangle(*box, facecolor=color, alpha=0.16 * good, linewidth=0))
-        if diverged:
-            hatch = "/" * int(diverged)
-            ax.add_patch(Rectangle(*box, fill=False, hatch=hatch, edgecolor="#999999", linewidth=0))
-        ax.text(x, y, str(good) if good or not diverged else "", ha="center", va="center", fontsize=10)
-    ax.set_xticks(range(len(etas)), [f"{eta:g}" for eta in etas])
-    ax.set_yticks(range(len(rows)), rows)
-    ax.set(xlim=(-0.5, len(etas) - 0.5), ylim=(len(rows) - 0.5, -0.5), xlabel="eta")
-    ax.grid(False)
+def draw_patience(made, name, kept, patient):
+    """A live training and its committed records (rings), beside trainings without momentum, one a seed."""
+    fig, ax = plt.subplots(figsize=(7.5, 3.6))
+    shown = made.t > 0
+    ax.plot(made.t[shown], made.error[shown], **look(name) | {"marker": ""}, label=f"{name}, seed 1, live")
+    ax.plot(kept["t"], kept["error"], "ko", fillstyle="none", markersize=9)
+    for seed, errors in patient.items():
+        first = {"label": f"no momentum, {len(patient.columns)} seeds"} if seed == patient.columns[0] else {}
+        ax.plot(errors.index, errors, **look("none") | {"linewidth": 1}, **first)
+    ax.set(xscale="log", yscale="log", xlabel="update (log scale)", ylabel="share of sums wrong (log scale)")
+    ax.legend(loc="lower left")
+    return fig
 
 
-def draw_scales(frame, least, ax):
-    """Errors at the best learning rate over three spectral radii, one line a momentum, one mark a seed."""
-    for name, cell in frame.groupby("momentum", sort=False):
-        mean = cell.groupby("radius")["error"].mean().clip(lower=least)
-        style = look(name)
-        ax.plot(mean.index, mean, **style)
-        at = {"textcoords": "offset points", "va": "center", "color": style["color"]}
-        side = (12, 10) if name == "0" else (12, -10)
-        ax.annotate(f"momentum {name}", (mean.index[1], mean.iloc[1]), side, **at)
-        dot = {"color": style["color"], "linestyle": "", "fillstyle": "none", "markersize": 4}
-        ax.plot(0.95 * cell["radius"], cell["error"].clip(lower=least), marker=style["marker"], **dot)
-    ax.set(xscale="log", yscale="log", xlabel="spectral radius of the first W (log scale)")
-    radii = sorted(set(frame["radius"]))
-    ax.set_xticks(radii, [f"{radius:g}" for radius in radii])
-    ax.set_xticks([], minor=True)
+def draw_successes(found):
+    """A panel a problem, a field for each row and eta: how many trainings succeeded; hatched: some diverged."""
+    fig, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    for ax, (problem, table) in zip(axes, found.items(), strict=True):
+        rows, etas = list(dict.fromkeys(table["momentum"])), sorted(set(table["eta"]))
+        for name, eta, good, diverged in table[["momentum", "eta", "good", "diverged"]].itertuples(
+            index=False
+        ):
+            x, y = etas.index(eta), rows.index(name)
+            box = ((x - 0.5, y - 0.5), 1, 1)
+            ax.add_patch(Rectangle(*box, facecolor=look(name)["color"], alpha=0.16 * good, linewidth=0))
+            if diverged:
+                hatch = "/" * int(diverged)
+                ax.add_patch(Rectangle(*box, fill=False, hatch=hatch, edgecolor="#999999", linewidth=0))
+            ax.text(x, y, str(good) if good or not diverged else "", ha="center", va="center", fontsize=10)
+        ax.set_xticks(range(len(etas)), [f"{eta:g}" for eta in etas])
+        ax.set_yticks(range(len(rows)), rows)
+        ax.set(xlim=(-0.5, len(etas) - 0.5), ylim=(len(rows) - 0.5, -0.5), xlabel="eta")
+        ax.set_title(f"{problem.capitalize()}: successes of four")
+        ax.grid(False)
+    axes[0].set_ylabel("momentum")
+    return fig
 
 
 CAPTION = {
@@ -103,16 +132,13 @@ CAPTION = {
         "learning rate; marks at the bottom edge stand for none. At a longer wait the picture may "
         "differ."
     ),
-    "a-slice-of-the-table": (
-        "Three trainings of addition from one seed: momentum 0 after sixty updates at 0.9, no momentum "
-        "at all, and Nesterov at 0.995. Circles are the committed results; other seeds are not shown."
+    "momentum-or-patience": (
+        "Share of sums wrong along training: Nesterov at 0.995 for 3000 updates (rings: the committed "
+        "run), and gradient descent without momentum for ten times as many, two seeds at one learning "
+        "rate, not tuned."
     ),
     "where-it-works": (
         "How many of four seeds succeed at each momentum and learning rate after 3000 updates; hatched "
         "where trainings diverged, more lines for more of them."
-    ),
-    "scale-and-momentum": (
-        "Share of sums wrong over the spectral radius of the first weights, at three momenta and the "
-        "best of four learning rates, after 3000 updates; seeds beside their mean."
     ),
 }

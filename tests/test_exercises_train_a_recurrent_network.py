@@ -4,6 +4,18 @@ import numpy as np
 import pytest
 
 from momentum_lib import exercises
+from momentum_lib.learning import Memorization
+
+
+def asking(turn, shown=lambda inputs: inputs):
+    """Memorization whose answers, and inputs, are turned."""
+
+    class Turned(Memorization):
+        def draw(self, key, batch):
+            inputs, target = super().draw(key, batch)
+            return shown(inputs), turn(target)
+
+    return Turned(symbols=3, memory=4, wait=5)
 
 
 def largest(form, gamma, lam):
@@ -15,18 +27,14 @@ def largest(form, gamma, lam):
     [
         (exercises.check_guess, 0.889, 0.92),
         (exercises.check_largest_rate, largest, lambda form, gamma, lam: 2 / lam),
-        (
-            exercises.check_success_share,
-            lambda errors, limit: np.mean(errors < limit),
-            lambda errors, limit: np.mean(errors[np.isfinite(errors)] < limit),
-        ),
+        (exercises.check_backward, asking(lambda y: y[::-1]), asking(lambda y: y)),
     ],
-    ids=["guess", "largest_rate", "success_share"],
+    ids=["guess", "largest_rate", "backward"],
 )
 def test_check(check, right, default):
     assert check(right)
     assert not check(default)
-    for junk in (None, "x", [], {}, lambda: 0, float("nan")):
+    for junk in (None, "x", [], {}, lambda: 0, float("nan"), float("inf"), 0, -1):
         assert not check(junk)
 
 
@@ -58,16 +66,13 @@ def test_guess_agrees_with_drawn_products():
             lambda form, g, lam: largest("nesterov" if form == "heavy_ball" else "heavy_ball", g, lam),
             "other way round",
         ),
-        (
-            exercises.check_success_share,
-            lambda e, limit: np.mean(e[np.isfinite(e)] < limit),
-            "is a training too",
-        ),
-        (
-            exercises.check_success_share,
-            lambda e, limit: np.mean(e < limit) if np.isfinite(e).any() else 1.0,
-            "nothing succeeded",
-        ),
+        (exercises.check_backward, asking(lambda y: y), "still asked first"),
+        (exercises.check_backward, asking(lambda y: y[:, ::-1]), "of another"),
+        (exercises.check_backward, asking(lambda y: y[::-1, ::-1]), "of another"),
+        (exercises.check_backward, asking(lambda y: y, lambda x: x[::-1]), "leave the inputs"),
+        (exercises.check_backward, asking(lambda y: y[:2]), "(memory, batch)"),
+        (exercises.check_backward, asking(lambda y: y.T), "(memory, batch)"),
+        (exercises.check_backward, asking(lambda y: np.roll(y, 1, axis=0)), "shown last"),
     ],
 )
 def test_a_confusion_gets_its_hint(check, wrong, hint):

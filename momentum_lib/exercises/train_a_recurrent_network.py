@@ -12,7 +12,7 @@ from momentum_lib.definition import RULES
 from momentum_lib.exercises.verdict import checked
 from momentum_lib.spectrum import stability_limit
 
-__all__ = ["check_guess", "check_largest_rate", "check_success_share"]
+__all__ = ["check_backward", "check_guess", "check_largest_rate"]
 
 
 @checked("that is what a network scores before it has remembered anything.")
@@ -48,13 +48,24 @@ def check_largest_rate(largest: Callable[..., float]) -> str | None:
     return None
 
 
-@checked("every training counts, and one that diverged has not succeeded.")
-def check_success_share(share: Callable[..., float]) -> str | None:
-    """Whether `share(errors, limit)` counts successes among all trainings, diverged ones (inf) included."""
-    for errors, exact in (([0.01, 0.02, 0.3, 0.04], 0.75), ([0.01, np.inf, 0.9, np.inf], 0.25)):
-        given: Any = float(share(np.array(errors), 0.05))
-        if not math.isclose(given, exact, rel_tol=1e-9):
-            return f"for the errors {errors} yours is {given:.3g}; a diverged training is a training too."
-    if float(share(np.array([np.inf, np.inf]), 0.05)) != 0:
-        return "where all diverged, nothing succeeded."
-    return None
+@checked("the last symbol now waits least. Train it: is it easier?")
+def check_backward(sequence: Any) -> str | None:
+    """Whether `sequence.draw` shows symbols as `Memorization` does and asks for them in reverse order."""
+    import jax
+
+    inputs, target = (np.asarray(part) for part in sequence.draw(jax.random.key(14), 50))
+    symbols, memory, wait = sequence.symbols, sequence.memory, sequence.wait
+    shown = inputs[:memory, :, :symbols].argmax(axis=-1)
+    if inputs.shape[0] != wait + 2 * memory or (inputs[memory + wait - 1].argmax(axis=-1) <= symbols).any():
+        return "leave the inputs as they are, the cue where it was; only the answers turn round."
+    if target.shape != shown.shape:
+        return f"the answers are (memory, batch), here {shown.shape}; yours are {target.shape}."
+    if (target == shown[::-1]).all():
+        return None
+    if (target == shown).all():
+        return "that is memorization: the symbol shown first is still asked first."
+    if (target[:, ::-1] == shown).all() or (target[::-1, ::-1] == shown).all():
+        return (
+            "that hands each sequence the answers of another; time is the first axis, the batch the second."
+        )
+    return "the first answer is the symbol shown last, the last answer the symbol shown first."
