@@ -366,9 +366,10 @@ function render({ model, el }) {
   function drawContours() {
     const { on, a, b, x, y } = state, view = () => path.open(SPEC.reach, 0, ...NAMES);
     view();
-    const { xs, ys } = path, height = (i, j) => LANDSCAPES[on].f(mix(xs, i / 199), mix(ys, j / 149), a, b);
+    const { xs, ys } = path, height = (i, j) => LANDSCAPES[on].f(mix(xs, i / 119), mix(ys, j / 89), a, b);
+    const top = height(0, 0);
     if (contoursOf !== (contoursOf = [on, a, b, ys].join())) {
-      path.paint(200, 150, (i, j) => [128, 128, 128, 40 * (1 + floor(12 * sqrt(height(i, j) / height(0, 0))) % 2)]);
+      path.paint(120, 90, (i, j) => [128, 128, 128, 40 * (1 + floor(12 * sqrt(height(i, j) / top)) % 2)]);
       view();
     }
     path.moveKnob(x, y);
