@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from momentum_lib.definition import RULES
+from momentum_lib.definition import RULES, Rule
 from momentum_lib.exercises.verdict import checked
 from momentum_lib.published import value
 from momentum_lib.spectrum import stability_limit
 
-__all__ = ["check_edge", "check_first_try", "check_pace"]
+__all__ = ["check_between", "check_first_try", "check_pace"]
 
 
 @checked("the same share of the run between two rises.")
@@ -29,23 +29,30 @@ def check_pace(period: float) -> str | None:
     )
 
 
-@checked("momentum moves the edge, and the sharpness follows it.")
-def check_edge(eta: float) -> str | None:
-    """Whether `eta` holds the sharpness at 40 under heavy ball with gamma = 0.9."""
-    limit, ahead = (float(stability_limit(RULES[name].at(gamma=0.9))) for name in ("heavy_ball", "nesterov"))
-    if math.isclose(eta * 40, limit, rel_tol=5e-3):
-        return None
-    if math.isclose(eta * 40, 2, rel_tol=1e-2):
-        return "that is gradient descent's; heavy ball is stable up to 2(1 + gamma) over the curvature."
-    if math.isclose(eta * 40, ahead, rel_tol=1e-2):
-        return "that is Nesterov's; heavy ball reads its gradient at theta, and bears more."
-    if math.isclose(eta * 40, 2 * (1 - 0.9), rel_tol=1e-2):
+@checked("send it through sharpness_along: it ends at its own limit, between the two.")
+def check_between(rule: Rule) -> str | None:
+    """Whether a rule with a memory has its limit between Nesterov's and heavy ball's at gamma = 0.9."""
+    if not isinstance(rule, Rule):
+        return "decorate the step with @rule."
+    if len(rule.slots) < 2:
+        return "without a memory it is gradient descent; keep v."
+    own, low, high = (
+        float(stability_limit(base.at(gamma=0.9)))
+        for base in (rule.base, RULES["nesterov"], RULES["heavy_ball"])
+    )
+    if math.isclose(own, low, rel_tol=1e-6):
+        return f"its limit is {low:.4g} over eta, which is Nesterov's; look less far ahead."
+    if math.isclose(own, high, rel_tol=1e-6):
+        return f"its limit is {high:.4g} over eta, which is heavy ball's; look ahead a little."
+    if not own > 0:
+        return "it is stable at no learning rate; theta must move against the gradient, and v must fade."
+    if own < low:
         return (
-            "that keeps eta/(1 - gamma) as it was; at full batch stability decides, not the sum of gradients."
+            f"its limit is {own:.4g} over eta, below Nesterov's {low:.4g}; read between theta and its point."
         )
-    if not eta > 0:
-        return "a learning rate is positive."
-    return f"at this learning rate heavy ball settles at a sharpness of {limit / eta:.4g}."
+    if own > high:
+        return f"its limit is {own:.4g} over eta, above heavy ball's {high:.4g}: its steps fall short of eta."
+    return None
 
 
 @checked("at small batches eta/(1 - gamma) counts; start from the same effective learning rate.")
