@@ -12,7 +12,9 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+from docutils.nodes import make_id
 from references import linked
 
 from momentum_lib.collection import Notebook, parse_cell
@@ -52,10 +54,9 @@ def _notebook(root: Path, notebook: Notebook, content: dict[str, Any]) -> str:
             cell["source"] = redirected(text)
             continue
         for output in cell["outputs"]:
-            if page := output.get("data", {}).get("text/html"):
-                told = "".join(page).replace(" Nothing to see here? Run this cell.", "")  # it is seen
-                told = re.sub(r'(href="[\w./-]+)\.ipynb(?=["#])', r"\1.html", told)  # HTML is left alone
-                output["data"]["text/html"] = told
+            data = output.get("data", {})
+            for kind in data.keys() & {"text/html", "text/markdown"}:
+                data[kind] = _printed("".join(data[kind]))
         if any(kind.startswith("image/") for o in cell["outputs"] for kind in o.get("data", {})):
             alt = _caption(root, notebook, cells[number:]) or f"Drawn in the section {heading}"
             cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
@@ -63,6 +64,13 @@ def _notebook(root: Path, notebook: Notebook, content: dict[str, Any]) -> str:
         {"cell_type": "markdown", "metadata": {}, "source": _used(root, notebook), "id": "in-the-book"}
     )
     return json.dumps(content)
+
+
+def _printed(text: str) -> str:
+    """What a cell printed: an explorer is seen here, and links are left alone by Sphinx."""
+    text = text.replace(" Nothing to see here? Run this cell.", "")
+    links = r"""((?:href="|\]\()[\w./-]+)\.ipynb(?:#([^")]+))?(?=[")])"""
+    return re.sub(links, lambda m: f"{m[1]}.html" + (f"#{make_id(unquote(m[2]))}" if m[2] else ""), text)
 
 
 def _caption(root: Path, notebook: Notebook, cells: list[dict[str, Any]]) -> str:
