@@ -56,7 +56,7 @@ def _notebook(root: Path, notebook: Notebook, content: dict[str, Any]) -> str:
         for output in cell["outputs"]:
             data = output.get("data", {})
             for kind in data.keys() & {"text/html", "text/markdown"}:
-                data[kind] = _printed("".join(data[kind]))
+                data[kind] = _printed(root, "".join(data[kind]))
         if any(kind.startswith("image/") for o in cell["outputs"] for kind in o.get("data", {})):
             alt = _caption(root, notebook, cells[number:]) or f"Drawn in the section {heading}"
             cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
@@ -66,11 +66,22 @@ def _notebook(root: Path, notebook: Notebook, content: dict[str, Any]) -> str:
     return json.dumps(content)
 
 
-def _printed(text: str) -> str:
+def _printed(root: Path, text: str) -> str:
     """What a cell printed: an explorer is seen here, and links are left alone by Sphinx."""
+
+    def leading(found: re.Match[str]) -> str:
+        start, stem, place = found.groups()
+        file = root / "notebooks" / f"{stem}.ipynb"
+        told = "\n".join(Notebook(file).sources("markdown")) if place and file.is_file() else ""
+        # A heading with a formula gets another id than its words: there the top of the page must do.
+        known = {make_id(heading) for heading in re.findall(r"^##+ ([^$\n]+)$", told, re.MULTILINE)}
+        place = make_id(unquote(place or ""))
+        return f"{start}{stem}.html" + (f"#{place}" if place in known else "")
+
     text = text.replace(" Nothing to see here? Run this cell.", "")
-    links = r"""((?:href="|\]\()[\w./-]+)\.ipynb(?:#([^")]+))?(?=[")])"""
-    return re.sub(links, lambda m: f"{m[1]}.html" + (f"#{make_id(unquote(m[2]))}" if m[2] else ""), text)
+    return re.sub(
+        r"""((?:href="|\]\()[./]*(?:notebooks/)?)(\w+)\.ipynb(?:#([^")]+))?(?=[")])""", leading, text
+    )
 
 
 def _caption(root: Path, notebook: Notebook, cells: list[dict[str, Any]]) -> str:
