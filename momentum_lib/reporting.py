@@ -388,8 +388,7 @@ def _source(about: _About) -> Iterator[Any]:
         (
             name,
             roles.get(name, ""),
-            str(about.given.setting.get(name, "open")),
-            str(about.at.setting.get(name, "open")),
+            *(_value(rule.setting.get(name, "open")) for rule in (about.given, about.at)),
         )
         for name in about.given.hyper
     ]
@@ -401,6 +400,10 @@ def _source(about: _About) -> Iterator[Any]:
     yield f"State: {', '.join(slots)}. It reports {about.given.slots[0]}."
     if about.given.free and not about.at.free:
         yield f"Letters were open. Shown at the best setting for curvatures {about.mu:g} to 1: {about.at}."
+
+
+def _value(setting: Any) -> str:
+    return f"{setting:.6g}" if isinstance(setting, float) else str(setting)
 
 
 def _in_symbols(about: _About) -> Iterator[Any]:
