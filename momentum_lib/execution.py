@@ -273,7 +273,7 @@ def tidy(node: dict[str, Any]) -> None:
 
 
 def tidy_before_saving(model: dict[str, Any], **_: Any) -> None:
-    """Jupyter's ``pre_save_hook``, named in jupyter_server_config.py: `tidy` for whatever is saved by hand."""
+    """Jupyter's ``pre_save_hook`` under `momentum lab`: `tidy` for what is saved by hand."""
     if model["type"] == "notebook":
         tidy(model["content"])
 

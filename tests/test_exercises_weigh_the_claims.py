@@ -1,4 +1,4 @@
-"""The checks of notebook 15 take what the solutions print, name the confusions; its links find their sections."""
+"""The checks of notebook 15 take what the solutions print and name the confusions; links find sections."""
 
 import re
 from pathlib import Path
