@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from momentum_lib import Rule, exercises, gradient_descent, heavy_ball, rule
+from momentum_lib import Rule, exercises, gradient_descent, heavy_ball
 
 
-@rule
+@Rule
 def in_turn(theta, grad, *, first, second):
     theta = theta - first * grad(theta)
     return (theta - second * grad(theta),)
 
 
-@rule
+@Rule
 def both_at_once(theta, grad, *, first, second):
     return (theta - first * grad(theta) - second * grad(theta),)
 
 
-@rule
+@Rule
 def half_ahead(theta, grad, *, eta):
     return (theta - eta * grad(theta - eta / 2 * grad(theta)),)
 

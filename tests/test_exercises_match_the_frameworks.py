@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from momentum_lib import bias_corrected, ema, exercises, heavy_ball, rule
+from momentum_lib import Rule, bias_corrected, ema, exercises, heavy_ball
 
 
 def average(read, start=lambda m, t: m):
     """A rule whose step reads an average; what it keeps may be spoiled."""
 
-    @rule
+    @Rule
     def made(theta, m, grad, *, eta, gamma, t):
         m = gamma * m + (1 - gamma) * grad(theta)
         return theta - eta * read(m, gamma, t), start(m, gamma**t)
@@ -55,7 +55,7 @@ def test_answers(check, answer, hint):
 
 
 def junk_rule(value):
-    @rule
+    @Rule
     def made(theta, m, grad, *, eta, gamma):
         grad(theta)
         return value, m

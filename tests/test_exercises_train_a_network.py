@@ -2,13 +2,13 @@
 
 import pytest
 
-from momentum_lib import RULES, exercises, rule
+from momentum_lib import RULES, Rule, exercises
 
 
 def looking(far):
     """Heavy ball that reads its gradient `far` of the way to Nesterov's point."""
 
-    @rule
+    @Rule
     def mine(theta, v, grad, *, eta, gamma):
         v = gamma * v + eta * grad(theta - far * gamma * v)
         return theta - v, v
@@ -16,7 +16,7 @@ def looking(far):
     return mine
 
 
-@rule
+@Rule
 def upward(theta, v, grad, *, eta, gamma):
     v = gamma * v + eta * grad(theta)
     return theta + v, v

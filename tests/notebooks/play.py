@@ -8,16 +8,19 @@ asserts, which hold for the values tried. A line is printed for each mark, "ok" 
 """
 
 import ast
+import atexit
 import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
 import traceback
 import warnings
 from itertools import groupby
 from pathlib import Path
 
-from momentum_lib.collection import Notebook
+from momentum_lib.collection import Execution, Notebook
 
 MARK = re.compile(r"^(?P<lead>\s*[\w, ]+ = ).+  # change me: (?P<other>.+)$")
 LIMIT = 300  # seconds a section may take: ends what hangs
@@ -94,7 +97,9 @@ def play(notebook, names):
 
 
 def main(path):
-    os.environ["MPLBACKEND"] = "agg"
+    figures = tempfile.mkdtemp(prefix="momentum-figures-")  # of other numbers: nothing to compare with
+    atexit.register(shutil.rmtree, figures, ignore_errors=True)
+    os.environ.update(Execution(figures=figures).variables | {"MPLBACKEND": "agg"})
     warnings.simplefilter("ignore")  # a reader's value may warn
     notebook = Notebook(Path(path).resolve())
     os.chdir(notebook.path.parent)
