@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from notebook_pages import caption
-
-from momentum_lib.collection import Notebook
+from momentum_lib.collection import Notebook, caption
 
 
 def section(notebook: Notebook, heading: str) -> str:
@@ -79,7 +77,7 @@ def gallery(root: Path, known: list[Notebook]) -> str:
             continue
         lines += ["", f"## {_link(notebook)}", "", "::::{container} gallery"]
         for name in names:
-            text, alt = caption(root, name)
+            text, alt = caption(root / "figures", name)
             files = ", ".join(f"[{kind.upper()}](figures/{name}.{kind})" for kind in ("png", "svg", "csv"))
             lines += [
                 "", f":::{{figure}} figures/{name}.png", f":alt: {' '.join(alt.split())}",

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from docutils.nodes import make_id
 from references import linked
 
-from momentum_lib.collection import Notebook, parse_cell
+from momentum_lib.collection import Notebook, caption, parse_cell
 
 #: Where links of the repository lead in the book.
 _ELSEWHERE = {"README.md": "index.md", "figures/README.md": "gallery.md", "references.bib": "references.md"}
@@ -90,16 +90,8 @@ def _caption(root: Path, notebook: Notebook, cells: list[dict[str, Any]]) -> str
         if cell["cell_type"] == "code":
             for name in notebook.figures:
                 if f'"{name}"' in "".join(cell["source"]):
-                    return caption(root, name)[1]
+                    return caption(root / "figures", name)[1]
     return ""
-
-
-def caption(root: Path, name: str) -> tuple[str, str]:
-    """Caption and alternative text of a figure, from the head of its CSV."""
-    with (root / "figures" / f"{name}.csv").open(encoding="utf-8") as file:
-        told = json.loads(file.readline().removeprefix("#"))
-    text = told.get("caption", f"{told['title']}.")
-    return text, told.get("alt", text)
 
 
 @functools.cache

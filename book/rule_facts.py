@@ -77,6 +77,7 @@ def _facts(kept: Path, digest: str, name: str, rule: Rule) -> dict[str, Any]:
     facts = {"digest": digest, **_computed(name, rule)}
     drawn, facts["picture"] = _picture(rule)
     write_whole(kept / f"{name}.png", drawn)
+    momentum_lib.explore(rule).save(kept / f"{name}.html")
     write_whole(file, json.dumps(facts, indent=1).encode())
     return facts
 
@@ -197,12 +198,3 @@ def _path(rule: Rule) -> tuple[Any, str]:
         at, how = _best(rule, 20), "its best setting"
     picture = momentum_lib.plot_path(at, ravine, start, steps)
     return picture, f"{steps} steps of {at} in a ravine of condition number 20, at {how}."
-
-
-def explorer(kept: Path, digest: str, name: str, rule: Rule) -> bytes:
-    """The page to play with a rule, made anew where the code is another one."""
-    file, mark = kept / f"{name}.html", kept / f"{name}.html.digest"
-    if not file.is_file() or not mark.is_file() or mark.read_text(encoding="utf-8") != digest:
-        momentum_lib.explore(rule).save(file)
-        write_whole(mark, digest.encode())
-    return file.read_bytes()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tomllib
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from momentum_lib import publishing
-from momentum_lib.collection import Notebook, find_root, notebooks, write_whole
+from momentum_lib.collection import Notebook, caption, find_root, notebooks, write_whole
 from momentum_lib.definition import RULES
 
 __all__ = ["main"]
@@ -263,14 +262,12 @@ def _write_gallery(known: Iterable[Notebook], root: Path) -> None:
         link = f"[{heading}](../notebooks/{notebook.path.name})"
         lines += ["", f"## {heading}"]
         for name in drawn:
-            with (root / "figures" / f"{name}.csv").open(encoding="utf-8") as file:
-                told = json.loads(file.readline().removeprefix("#"))
-            caption = told.get("caption", f"{told['title']}.")
+            text, alt = caption(root / "figures", name)
             lines += [
                 "",
-                f"![{told.get('alt', caption)}]({name}.png)",
+                f"![{alt}]({name}.png)",
                 "",
-                f"{caption} From {link}: [{name}.svg]({name}.svg), [{name}.csv]({name}.csv).",
+                f"{text} From {link}: [{name}.svg]({name}.svg), [{name}.csv]({name}.csv).",
             ]
     write_whole(root / "figures" / "README.md", "\n".join([*lines, ""]).encode())
 

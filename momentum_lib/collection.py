@@ -23,11 +23,13 @@ __all__ = [
     "Execution",
     "Notebook",
     "NotebookError",
+    "caption",
     "find_root",
     "machine_path",
     "notebooks",
     "output_texts",
     "parse_cell",
+    "write_page",
     "write_whole",
 ]
 
@@ -142,6 +144,11 @@ class Notebook:
         """The first heading, without its ``#``."""
         lines = "\n".join(self.sources("markdown")).splitlines()
         return next((line.lstrip("# ").strip() for line in lines if line.startswith("# ")), self.name)
+
+    @property
+    def headings(self) -> list[str]:
+        """The headings of its sections, those of second level, in order."""
+        return re.findall(r"^## (.+?) *$", "\n".join(self.sources("markdown")), flags=re.MULTILINE)
 
     @cached_property
     def requires(self) -> tuple[str, ...]:
@@ -290,6 +297,29 @@ def notebooks(root: Path) -> list[Notebook]:
                 raise NotebookError(f"The {claim} by {owner[claim].stem} and {notebook.stem}; rename one.")
             owner[claim] = notebook
     return found
+
+
+def caption(figures: Path, name: str) -> tuple[str, str]:
+    """Caption and alternative text of a figure, from the head of its CSV."""
+    with (figures / f"{name}.csv").open(encoding="utf-8") as file:
+        told = json.loads(file.readline().removeprefix("#"))
+    text = told.get("caption", f"{told['title']}.")
+    return text, told.get("alt", text)
+
+
+def write_page(path: str | Path, page: str, what: str) -> Path:
+    """Write a page that stands alone.
+
+    Raises
+    ------
+    ValueError
+        A path that does not end in .html.
+    """
+    path = Path(path)
+    if path.suffix != ".html":
+        raise ValueError(f"{what} is saved as a page, and {path.name!r} does not end in .html.")
+    write_whole(path, page.encode())
+    return path
 
 
 def write_whole(file: Path, content: bytes) -> None:

@@ -26,7 +26,7 @@ import pandas as pd
 from matplotlib.collections import LineCollection
 
 from momentum_lib.clock import a_rule, count_of
-from momentum_lib.collection import write_whole
+from momentum_lib.collection import write_page, write_whole
 from momentum_lib.definition import NotLinear, Rule, RuleError
 from momentum_lib.noise import stationary_covariance
 from momentum_lib.oscillation import (
@@ -274,16 +274,13 @@ class Report:
         ValueError
             A path that does not end in .html.
         """
-        path = Path(path)
-        if path.suffix != ".html":
-            raise ValueError(f"a report is saved as a page, and {path.name!r} does not end in .html.")
         title = html.escape(f"{self.rule.name}: a report")
         body = "\n".join(f"<section>{section._repr_html_()}</section>" for section in self.sections)
         head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
         page = (
             f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{title}</h1>{body}</body></html>\n'
         )
-        write_whole(path, page.encode())
+        path = write_page(path, page, "a report")
         for section in self.sections if csv else ():
             word = re.sub(r"[^a-z]+", "-", section.title.lower()).strip("-")
             for number, table in enumerate(section.tables, 1):

@@ -1,6 +1,5 @@
 """How notebook 15 shows its ledger and its figures; the mathematics stands in its cells."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +32,7 @@ def place(where):
     """
     number, _, words = where.partition(" ")
     (file,) = HERE.glob(f"{number}_*.ipynb")
-    text = "\n".join(Notebook(file).sources("markdown"))
-    found = [line for line in re.findall(r"^## (.+?) *$", text, flags=re.MULTILINE) if words in line]
+    found = [heading for heading in Notebook(file).headings if words in heading]
     if len(found) != 1:
         return f"[{number}]({file.name})"
     return f"[{number} · {found[0]}]({file.name}#{found[0].replace(' ', '-')})"

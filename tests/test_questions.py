@@ -30,7 +30,7 @@ def slug(heading):
 @functools.cache
 def headings(path):
     """The title of a notebook and its second-level headings."""
-    return re.findall(r"^##? (.+)$", "\n".join(Notebook(path).sources("markdown")), flags=re.MULTILINE)
+    return [Notebook(path).title, *Notebook(path).headings]
 
 
 every_question = pytest.mark.parametrize("question", QUESTIONS)

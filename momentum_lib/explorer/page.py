@@ -17,10 +17,10 @@ from typing import Any, Final
 import numpy as np
 
 from momentum_lib.clock import LIMIT, count_of
-from momentum_lib.collection import Execution, write_whole
+from momentum_lib.collection import Execution, write_page
 from momentum_lib.definition import Rule, RuleError
 from momentum_lib.explorer.tape import Unprintable, generator_of
-from momentum_lib.plots.canvas import number, rising, rules_of, start_of
+from momentum_lib.plots.canvas import largest, number, rising, rules_of, start_of
 from momentum_lib.runner import run
 from momentum_lib.spectrum import spectral_radius, stability_limit
 from momentum_lib.tuning import tune
@@ -77,11 +77,7 @@ class Explorer:
         ValueError
             A path that does not end in .html.
         """
-        path = Path(path)
-        if path.suffix != ".html":
-            raise ValueError(f"an explorer is saved as a page, and {path.name!r} does not end in .html.")
-        write_whole(path, self.html.encode())
-        return path
+        return write_page(path, self.html, "an explorer")
 
     @property
     def _module(self) -> str:
@@ -303,8 +299,7 @@ class _Reading:
         limits = np.atleast_1d(
             np.asarray(stability_limit(self.at.at(**{step: 1.0}, **others, **grid)), float)
         )
-        limits = limits[np.isfinite(limits) & (limits > 0)]
-        return 1.05 * min(limits.max(), 4 * float(np.median(limits))) / self.L if limits.size else np.inf
+        return 1.05 * largest(limits[limits > 0]) / float(self.L)
 
     def part(self, state: dict[str, Any], dials: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
         """What the page is told of the rule; its letters are entered in the state and the dials."""

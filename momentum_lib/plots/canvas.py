@@ -24,6 +24,7 @@ __all__ = [
     "Plane",
     "axes_for",
     "columns_of",
+    "largest",
     "looks_of",
     "number",
     "plane_of",
@@ -81,6 +82,12 @@ def columns_of(data: Mapping[str, Any]) -> dict[str, Array]:
         else:
             columns |= {f"{name}[{j}]": values[:, j] for j in range(values.shape[1])}
     return columns
+
+
+def largest(limits: Array) -> float:
+    """The largest finite stability limit, and of those that run off four times the middle; inf of none."""
+    limits = limits[np.isfinite(limits)]
+    return min(float(limits.max()), 4 * float(np.median(limits))) if limits.size else math.inf
 
 
 def start_of(theta0: Any, shape: tuple[int, ...]) -> Array:
@@ -205,10 +212,8 @@ class Plane:
         up = np.linspace(0, 1, 121)[:-1] if up is None else rising("up", up)
         if across is not None:
             return rising("across", across), up
-        limit = np.asarray(stability_limit(self.at(1.0, up)), float)
-        limit = limit[np.isfinite(limit)]
-        last = min(limit.max(), 4 * float(np.median(limit))) if limit.size else 1.0
-        last = 1.05 * max(last, 1.0)
+        last = largest(np.asarray(stability_limit(self.at(1.0, up)), float))
+        last = 1.05 * max(last if last < math.inf else 1.0, 1.0)
         return np.linspace(0.0, last if beyond <= last else 1.2 * beyond, 241)[1:], up
 
     def label(self, ax: Axes, product: bool = True) -> None:
