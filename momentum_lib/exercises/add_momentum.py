@@ -13,38 +13,58 @@ import numpy as np
 from momentum_lib.definition import Rule
 from momentum_lib.exercises.verdict import checked
 from momentum_lib.noise import impulse_response
-from momentum_lib.rules import heavy_ball
+from momentum_lib.rules import ema, heavy_ball, nesterov
 from momentum_lib.runner import run
 
 __all__ = ["check_better_ball", "check_by_hand", "check_same_speed"]
 
 
-def _third(rule: Rule) -> Any:
-    return run(rule, lambda x: x, Fraction(1), 3).theta
+def _third(rule: Rule, start: Fraction) -> Any:
+    return run(rule, lambda x: x, start, 3).theta
 
 
-#: What a slip gives in place of theta_3, and what slipped.
+@Rule
+def _uphill(theta: Any, v: Any, grad: Any, *, eta: Any, gamma: Any) -> Any:
+    v = gamma * v + eta * grad(theta)
+    return theta + v, v
+
+
+@Rule
+def _late(theta: Any, v: Any, grad: Any, *, eta: Any, gamma: Any) -> Any:
+    return theta - v, gamma * v + eta * grad(theta)
+
+
+#: What each slip in by-hand steps is, as a rule; the hint says what slipped.
 _CONFUSED: Final = {
-    Fraction(3, 4) ** 3: "that is plain gradient descent: carry gamma times the old v into the new one.",
-    Fraction(101, 216): "that averages the gradients: the new one enters with eta, not with (1 - gamma) eta.",
-    Fraction(5, 16): "that reads the gradient where the velocity leads: heavy ball reads it at theta.",
-    Fraction(1261, 576): "that goes uphill: theta moves by minus v.",
-    Fraction(5, 12): "that moves by the old velocity: renew v before theta moves.",
-    Fraction(71, 432): "that has eta and gamma exchanged: gamma multiplies the old velocity.",
+    "that is plain gradient descent: carry gamma times the old v into the new one.": heavy_ball.at(gamma=0),
+    "that averages the gradients: the new one enters with eta, not with (1 - gamma) eta.": ema,
+    "that reads the gradient where the velocity leads: heavy ball reads it at theta.": nesterov,
+    "that goes uphill: theta moves by minus v.": _uphill,
+    "that moves by the old velocity: renew v before theta moves.": _late,
 }
 
 
 @checked("the first step has no velocity to use yet, the later ones do.")
-def check_by_hand(theta: Fraction) -> str | None:
-    """Whether `theta` is theta_3 on f = x²/2 from theta_0 = 1, eta = 1/4, gamma = 1/3, as a fraction."""
+def check_by_hand(
+    theta: Fraction,
+    *,
+    eta: Fraction = Fraction(1, 4),
+    gamma: Fraction = Fraction(1, 3),
+    start: Fraction = Fraction(1),
+) -> str | None:
+    """Whether `theta` is theta_3 of heavy ball on f = x²/2 from theta_0 = `start`, as a fraction."""
     if not isinstance(theta, numbers.Rational):
         return "give an exact fraction, Fraction(numerator, denominator): decimals hide the steps."
-    path = _third(heavy_ball.at(eta=Fraction(1, 4), gamma=Fraction(1, 3)))
+    path = _third(heavy_ball.at(eta=eta, gamma=gamma), start)
     if theta == path[3]:
         return None
     if theta in path[1:3]:
         return "that is where an earlier step ends; three steps, please."
-    for wrong, hint in _CONFUSED.items():
+    slips = {hint: _third(slip.at(eta=eta, **dict.fromkeys(slip.free[1:], gamma)), start)[3]
+             for hint, slip in _CONFUSED.items()}  # fmt: skip
+    exchanged = _third(heavy_ball.at(eta=gamma, gamma=eta), start)[3]
+    slips["that has eta and gamma exchanged: gamma multiplies the old velocity."] = exchanged
+    for hint, wrong in slips.items():
         if theta == wrong:
             return hint
     return f"theta_1 is {path[1]}; then v_2 = gamma v_1 + eta theta_1. Write v down at every step."

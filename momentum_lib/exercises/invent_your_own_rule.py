@@ -25,13 +25,13 @@ def check_disguise(eta: float, gamma: float, *, lr: float = 2.0, mu: float = 0.7
 
 
 @checked("it forgets, and so it arrives.")
-def check_repair(rule: Rule) -> str | None:
-    """Whether a rule at its setting arrives on every curvature from 1/100 to 1, with a memory."""
+def check_repair(rule: Rule, *, mu: float = 0.01, L: float = 1.0) -> str | None:
+    """Whether a rule at its setting arrives on every curvature from `mu` to `L`, with a memory."""
     if not isinstance(rule, Rule):
         return "decorate the step with @rule and set its letters with .at()."
-    rate = float(worst_rate(rule.closed(), 0.01, 1))
+    rate = float(worst_rate(rule.closed(), mu, L))
     if rate >= 1 - 1e-9:
-        still = abs(float(spectral_radius(rule, 1.0)) - 1) < 1e-9
+        still = abs(float(spectral_radius(rule, L)) - 1) < 1e-9
         return (
             "it swings for ever still; what was remembered must fade, by a factor below one each step."
             if still

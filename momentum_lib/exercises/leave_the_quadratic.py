@@ -30,14 +30,14 @@ def check_same_departure(eta: float, *, eta_momentum: float = 0.1, gamma: float 
 
 
 @checked("a little more and the cycle takes over.")
-def check_way_home(eta: float) -> str | None:
-    """Whether this is the largest eta below Polyak's that brings heavy ball home from 3.3."""
+def check_way_home(eta: float, *, start: float = 3.3) -> str | None:
+    """Whether this is the largest eta below Polyak's that brings heavy ball home from `start`."""
     if not 0 < eta <= 1 / 9 + 1e-9:
         return "give an eta above 0 and at most Polyak's 1/9; larger ones are another story."
 
     def arrives(rate: float) -> bool:
         ball = heavy_ball.at(eta=float(rate), gamma=4 / 9)
-        return bool(abs(run(ball, LessardCycle().grad, 3.3, 2000, every=2000).theta[-1]) < 1e-3)
+        return bool(abs(run(ball, LessardCycle().grad, start, 2000, every=2000).theta[-1]) < 1e-3)
 
     if not arrives(eta):
         return f"at {eta:.4g} it is still on a cycle after 2000 steps; take less."

@@ -15,7 +15,7 @@ from momentum_lib.schedules import step_schedule
 
 __all__ = ["check_carry_on", "check_follow", "check_safe_eta"]
 
-_DROP = step_schedule((0.1, 0.01), (10,))
+_DROP = step_schedule((0.1, 0.01), (10,))  # of a run that is carried on
 
 
 def _bowl(x: Any) -> Any:
@@ -82,18 +82,25 @@ def _lapses(rule: Rule, state: Mapping[str, Any]) -> dict[str, float]:
 
 
 @checked("each drop of eta now shrinks the velocity with it, which is PyTorch's run.")
-def check_follow(gamma: Callable[[int], float]) -> str | None:
-    """Whether heavy ball under the schedule `gamma` follows PyTorch through a drop of eta after step 10."""
-    torch = run(torch_sgd.at(eta=_DROP, gamma=0.9), _bowl, 1.0, 40).theta
+def check_follow(
+    gamma: Callable[[int], float],
+    *,
+    momentum: float = 0.9,
+    etas: tuple[float, float] = (0.1, 0.01),
+    after: int = 10,
+) -> str | None:
+    """Whether heavy ball under the schedule `gamma` follows PyTorch through a drop of eta."""
+    drop = step_schedule(etas, (after,))
+    torch = run(torch_sgd.at(eta=drop, gamma=momentum), _bowl, 1.0, 40).theta
     asked = np.array([float(gamma(t)) for t in range(1, 41)])
     if not np.isfinite(asked).all():
         return "gamma(t) is a finite number at every step."
-    if asked[10] > 1:
+    if asked[after] > 1:
         return "the velocity grows at the drop; it must shrink with eta: turn the quotient round."
-    ours: Any = run(heavy_ball.at(eta=_DROP, gamma=lambda t: asked[t - 1]), _bowl, 1.0, 40).theta
+    ours: Any = run(heavy_ball.at(eta=drop, gamma=lambda t: asked[t - 1]), _bowl, 1.0, 40).theta
     parted = np.flatnonzero(~(np.abs(ours - torch) < 1e-10))
     if not parted.size:
         return None
-    if np.allclose(asked[10:], 0.09):
-        return "only the step at the drop forgets; afterwards gamma is 0.9 again."
+    if np.allclose(asked[after:], momentum * etas[1] / etas[0]):
+        return f"only the step at the drop forgets; afterwards gamma is {momentum:g} again."
     return f"the two part at step {parted[0]}; what must the velocity lose when eta drops?"

@@ -14,31 +14,31 @@ from momentum_lib.tuning import best_eta, lower_rate, minimax
 __all__ = ["check_break_even", "check_margin", "check_one_gamma"]
 
 
-_ROOT = math.sqrt(0.9)
-_BREAK_EVEN = (1 + _ROOT) / (1 - _ROOT)
-#: Other numbers of gamma = 0.9, and what they are.
-_OTHERS = {
-    (1 + 0.9) / (1 - 0.9): "takes gamma for the rate; the rate is its square root",
-    1 / (1 - 0.9): "is the memory 1/(1 - gamma), and at kappa = 10 descent is quicker",
-    _BREAK_EVEN**2: "is where 0.9 is the best momentum; it is ahead of descent much sooner",
-    math.sqrt(_BREAK_EVEN): "is the square root of the answer",
-    1 / (1 - _ROOT): "leaves out that descent's best rate is (kappa - 1)/(kappa + 1), not 1 - 1/kappa",
-}
-
-
-@checked("beyond it 0.9 is ahead; below it the habit costs more than it gives.")
-def check_break_even(kappa: float) -> str | None:
-    """Whether heavy ball at gamma = 0.9 and gradient descent, each at its best eta, are level at `kappa`."""
+@checked("beyond it momentum is ahead; below it the habit costs more than it gives.")
+def check_break_even(kappa: float, *, gamma: float = 0.9) -> str | None:
+    """Whether heavy ball at `gamma` and gradient descent, each at its best eta, are level at `kappa`."""
     if isinstance(kappa, bool) or not isinstance(kappa, numbers.Real) or not math.isfinite(kappa):
         return "kappa is one number."
-    if abs(kappa / _BREAK_EVEN - 1) < 0.01:
+    root = math.sqrt(gamma)
+    level = (1 + root) / (1 - root)
+    if abs(kappa / level - 1) < 0.01:
         return None
     if kappa < 1:
         return "kappa = L/mu is at least 1."
-    for other, what in _OTHERS.items():
+    others = {
+        (1 + gamma) / (1 - gamma): "takes gamma for the rate; the rate is its square root",
+        1
+        / (
+            1 - gamma
+        ): f"is the memory 1/(1 - gamma), and at kappa = {1 / (1 - gamma):.3g} descent is quicker",
+        level**2: f"is where {gamma:g} is the best momentum; it is ahead of descent much sooner",
+        math.sqrt(level): "is the square root of the answer",
+        1 / (1 - root): "leaves out that descent's best rate is (kappa - 1)/(kappa + 1), not 1 - 1/kappa",
+    }
+    for other, what in others.items():
         if abs(kappa / other - 1) < 0.01:
             return f"{kappa:g} {what}."
-    quicker = "descent" if kappa < _BREAK_EVEN else "heavy ball"
+    quicker = "descent" if kappa < level else "heavy ball"
     return f"at kappa = {kappa:g} {quicker} is quicker: set the two rates equal."
 
 

@@ -13,18 +13,18 @@ __all__ = ["check_between", "check_first_try", "check_pace"]
 
 
 @checked("the same share of the run between two rises.")
-def check_pace(period: float) -> str | None:
-    """Whether `period` climbs at the paper's pace in a run of 30,000 updates."""
-    rises, updates = value("sutskever-2013/schedule-period"), value("sutskever-2013/updates")
-    assert isinstance(rises, float) and isinstance(updates, float)  # single numbers, for the type checker
-    theirs = rises / updates
-    if period == round(30_000 * theirs):
+def check_pace(period: float, *, updates: int = 30_000) -> str | None:
+    """Whether `period` climbs at the paper's pace in a run of so many updates."""
+    rises, length = value("sutskever-2013/schedule-period"), value("sutskever-2013/updates")
+    assert isinstance(rises, float) and isinstance(length, float)  # single numbers, for the type checker
+    theirs = rises / length
+    if period == round(updates * theirs):
         return None
     if not period >= 1:
         return "a period is a whole number of updates."
     reach = period * 49  # sutskever's schedule is at .99 after 49 rises
     return (
-        f"with period {period:g} gamma reaches 0.99 after {reach / 30_000:.1%} of the updates; "
+        f"with period {period:g} gamma reaches 0.99 after {reach / updates:.1%} of the updates; "
         f"in the paper it does after {49 * theirs:.1%}."
     )
 
@@ -56,11 +56,11 @@ def check_between(rule: Rule) -> str | None:
 
 
 @checked("at small batches eta/(1 - gamma) counts; start from the same effective learning rate.")
-def check_first_try(eta: float) -> str | None:
-    """Whether `eta` at gamma = 0.95 keeps the effective learning rate of SGD at 0.5."""
-    ratio = eta / (1 - 0.95) / 0.5
+def check_first_try(eta: float, *, gamma: float = 0.95, plain: float = 0.5) -> str | None:
+    """Whether `eta` at `gamma` keeps the effective learning rate of SGD at `plain`."""
+    ratio = eta / (1 - gamma) / plain
     if math.isclose(ratio, 1, rel_tol=0.25):
         return None
-    if math.isclose(eta, 0.5 / (1 - 0.95), rel_tol=1e-6):
+    if math.isclose(eta, plain / (1 - gamma), rel_tol=1e-6):
         return "the wrong way round: more momentum lengthens the step, so eta must fall."
     return f"each gradient then moves theta {ratio:.3g} times as far in all as it did without momentum."

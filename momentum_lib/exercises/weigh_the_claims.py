@@ -14,23 +14,26 @@ __all__ = ["check_same_floor", "check_true_sentence"]
 
 
 @checked("ten times less friction, and nearly ten times less learning rate.")
-def check_same_floor(eta: float) -> str | None:
-    """Whether heavy ball at gamma = 0.99 has with this `eta` the noise floor of eta = 0.1, gamma = 0.9."""
+def check_same_floor(
+    eta: float, *, gamma: float = 0.99, like: tuple[float, float] = (0.1, 0.9)
+) -> str | None:
+    """Whether heavy ball at (eta, gamma) has the noise floor of the pair `like`."""
     if isinstance(eta, bool) or not isinstance(eta, numbers.Real) or not (math.isfinite(eta) and eta > 0):
         return "eta is one positive number."
     rule = RULES["heavy_ball"]
     wanted, found = (
-        float(stationary_covariance(rule.at(eta=e, gamma=g), 1.0, 1.0)[0, 0])
-        for e, g in ((0.1, 0.9), (eta, 0.99))
+        float(stationary_covariance(rule.at(eta=e, gamma=g), 1.0, 1.0)[0, 0]) for e, g in (like, (eta, gamma))
     )
     if abs(found / wanted - 1) < 0.01:
         return None
     if not math.isfinite(found):
         return f"eta = {eta:g} is unstable; a larger momentum asks for less here."
-    if abs(eta - 0.001) < 1e-9:
-        return "a hundred times less is (1 - gamma) counted twice; the floor goes with eta/(1 - gamma)."
-    if abs(eta - 0.01) < 1e-9:
-        return "a tenth is nearly right, and 2.4 % low: the factor 2(1 + gamma) - eta lam counts too."
+    less = (1 - gamma) / (1 - like[1])
+    if abs(eta / (like[0] * less**2) - 1) < 1e-6:
+        return f"{less**2:.3g} times is (1 - gamma) counted twice; the floor goes with eta/(1 - gamma)."
+    if abs(eta / (like[0] * less) - 1) < 1e-6:
+        off = f"{100 * abs(1 - found / wanted):.2g} % {'low' if found < wanted else 'high'}"
+        return f"{less:.3g} times is nearly right, and {off}: the factor 2(1 + gamma) - eta lam counts too."
     return f"the floor is {found / wanted:.3g} times the wanted one; it is nearly proportional to eta."
 
 
