@@ -1,4 +1,4 @@
-"""The ``momentum`` command: ``list`` what there is, open a ``lab``, ``reproduce`` it, make a ``book``."""
+"""The ``momentum`` command: ``list``, open a ``lab``, ``reproduce``, make a ``book``, hold a ``course``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 from momentum_lib import publishing
 from momentum_lib.collection import Notebook, caption, find_root, notebooks, write_whole
+from momentum_lib.course import commands as course
 from momentum_lib.definition import RULES
 
 __all__ = ["main"]
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "committed. Nothing is executed and no network is asked.",
     )
     book.add_argument("--zip", action="store_true", help="pack site and notebooks into one file besides")
+    course.add_to(commands)
     options, more = parser.parse_known_args(arguments)
     if more and options.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(more)}")
@@ -62,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _refuse_others(root)
         if options.command == "lab":
             return _lab(root, more)
+        if options.command == "course":
+            return course.carry_out(options, root)
         known = notebooks(root)
         if options.command == "list":
             return _list(known)

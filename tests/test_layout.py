@@ -29,6 +29,7 @@ MAY_LOAD = [
 ]
 #: What single rooms may load besides.
 ALSO = {
+    "course": {"numpy", "scipy", "matplotlib", "pandas", "sympy"},
     "execution": {"nbclient", "nbformat", "psutil"},
     "conversions": {"sympy"},
     "identification": {"sympy"},
@@ -108,9 +109,9 @@ def test_import_loads_only_what_its_floor_may():
 
 
 def test_the_environment_is_read_in_one_place():
-    """The settings of an execution: `collection` reads them, `execution` hands them to kernels."""
+    """The settings of an execution: `collection` reads them; kernels and graders are handed them."""
     found = {str(path) for path, tree in SOURCES.items() if "os.environ" in ast.unparse(tree)}
-    assert found == {"collection.py", "execution.py"}
+    assert found == {"collection.py", "execution.py", "course/grading.py"}
 
 
 # rules.py: arithmetic alone, so that one text runs on arrays, symbols and PEPit's points.

@@ -1,0 +1,88 @@
+"""``momentum course``: what it takes, and what it says."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from momentum_lib.collection import notebooks
+from momentum_lib.course.questions import Exercise, choose, exercises
+
+__all__ = ["add_to", "carry_out"]
+
+
+def add_to(commands: Any) -> None:
+    """Add ``course`` and what follows it to the commands of `momentum`."""
+    course = commands.add_parser(
+        "course", help="sheets with numbers of a student's own, their grading, lectures"
+    )
+    kinds = course.add_subparsers(dest="kind", required=True)
+    sheets = kinds.add_parser("sheet", help="a sheet for each student of a class, with numbers of their own")
+    sheets.add_argument("id", nargs="+", help="exercises: 02.1, or 02 for all of notebook 02")
+    sheets.add_argument("--roster", type=Path, required=True, help="CSV with the columns id and name")
+    sheets.add_argument("--term", default=str(date.today().year), help="which year's numbers (this year's)")
+    sheets.add_argument("--out", type=Path, default=Path("assignment"), help="a new folder (assignment)")
+    grade = kinds.add_parser("grade", help="grade what students handed in: a table, and a page for each")
+    grade.add_argument("folder", type=Path, help="the folder that `sheet` wrote, with its submitted/ filled")
+    grade.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="submissions at once")
+    grade.add_argument("--seconds", type=float, default=20.0, help="from one check to the next (20)")
+
+
+def carry_out(options: argparse.Namespace, root: Path) -> int:
+    """Do what was asked; the exit status.
+
+    Raises
+    ------
+    ValueError
+        What was asked cannot be done; the message names the remedy.
+    """
+    known = [exercise for notebook in notebooks(root) for exercise in exercises(notebook)]
+    return {"sheet": _sheet, "grade": _grade}[options.kind](options, known)
+
+
+def _sheet(options: argparse.Namespace, known: list[Exercise]) -> int:
+    from momentum_lib.course import sheets
+    from momentum_lib.course.numbers import OWN
+
+    chosen = choose(options.id, known)
+    assignment = sheets.Assignment(
+        options.term, tuple(exercise.id for exercise in chosen), sheets.read_roster(options.roster)
+    )
+    sheets.write(options.out, assignment, chosen)
+    alike = [exercise.id for exercise in chosen if exercise.name not in OWN]
+    print(f"{len(assignment.students)} sheets of {len(chosen)} exercises: {options.out}/sheets/")
+    if alike:
+        print(f"The same for everybody, a function or rule for all numbers: {', '.join(alike)}")
+    print(f"Right answers: {options.out}/key.csv. Put what comes back into {options.out}/submitted/, then:")
+    print(f"momentum course grade {options.out}")
+    return 0
+
+
+def _grade(options: argparse.Namespace, known: list[Exercise]) -> int:
+    try:
+        from momentum_lib.course import grading, sandbox
+    except ImportError as error:
+        raise ValueError(
+            f"Grading needs {error.name}: a system that can fork, as Linux, macOS or WSL."
+        ) from None
+    from momentum_lib.course.sheets import Assignment
+
+    assignment = Assignment.read(options.folder)
+    chosen = choose(assignment.exercises, known)
+    granted = sandbox.guards()
+    print("; ".join(f"{what}: {'yes' if held else 'NOT on this system'}" for what, held in granted.items()))
+
+    def finished(outcome: grading.Graded, now: bool) -> None:
+        notes = "; ".join(outcome.notes)
+        if now or notes:
+            print(f"{outcome.student}: {outcome.points} of {len(chosen)}" + (f"; {notes}" if notes else ""))
+
+    outcomes = grading.grade(
+        options.folder, assignment, chosen, jobs=options.jobs,
+        limits=sandbox.Limits(options.seconds), finished=finished,
+    )  # fmt: skip
+    print(f"{len(outcomes)} students: {options.folder}/grades.csv, {options.folder}/feedback/ID.html")
+    return 0
