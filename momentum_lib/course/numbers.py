@@ -319,7 +319,7 @@ OWN: Final[Mapping[str, Own]] = {
     ),
     "same_speed": Own(
         lambda draw: {
-            "gamma": draw(_grid(0.97, 0.998, 15)),
+            "gamma": draw(_grid(0.97, 0.995, 26)),
             "like": (draw(_grid(0.05, 0.3, 26)), draw((0.85, 0.9, 0.95))),
         },
         {r"from 0.9 to 0.99": "from {before} to {gamma}", r"\eta = 0.1": r"\eta = {eta}"},
@@ -332,7 +332,7 @@ OWN: Final[Mapping[str, Own]] = {
         lambda gamma, lam: ((1 + gamma) / lam,),
     ),
     "guarantee": Own(
-        lambda draw: {"kappa": draw(_grid(60.0, 400.0, 69)), "tol": 1e-6},
+        lambda draw: {"kappa": draw(_grid(62.0, 402.0, 69)), "tol": 1e-6},
         {r"\kappa = 100": r"\kappa = {kappa}", "promises 69 steps": "promises {naive} steps"},
         _guarantee,
         lambda kappa, tol: {
@@ -424,7 +424,10 @@ OWN: Final[Mapping[str, Own]] = {
         _pace,
     ),
     "first_try": Own(
-        lambda draw: {"gamma": draw((0.8, 0.9, 0.95, 0.98, 0.99)), "plain": draw(_grid(0.1, 1.5, 29))},
+        lambda draw: {
+            "gamma": draw((0.8, 0.9, 0.95, 0.98, 0.99)),
+            "plain": draw((0.02, 0.05, 0.1, 0.2, 0.4, 1.0, 2.0, 4.0)),
+        },
         {"momentum is 0.5": "momentum is {plain}", r"\gamma = 0.95": r"\gamma = {gamma}"},
         lambda gamma, plain: (plain * (1 - gamma),),
     ),

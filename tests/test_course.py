@@ -1,0 +1,381 @@
+"""A course from the collection: its exercises, sheets with a student's own numbers, and their grading."""
+
+import csv
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from momentum_lib import exercises as checks
+from momentum_lib.cli import main
+from momentum_lib.collection import notebooks
+from momentum_lib.course.numbers import OWN, Draw
+from momentum_lib.course.questions import choose, exercises
+
+ROOT = Path(__file__).resolve().parent.parent
+KNOWN = [exercise for notebook in notebooks(ROOT) for exercise in exercises(notebook)]
+NAMED = {exercise.name: exercise for exercise in KNOWN}
+ASKED = ("02.1", "02.2", "02.3", "04.3", "16.2")
+
+# ------------------------------------------------------------------------------------------ exercises
+
+
+def test_every_check_is_asked_by_one_exercise():
+    asked = sorted(exercise.check for exercise in KNOWN if exercise.check)
+    assert asked == sorted(name for name in dir(checks) if name.startswith("check_"))
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_own_numbers_have_their_right_answer_and_no_other_students(name):
+    exercise, own = NAMED[name], OWN[name]
+    drawn = [own.draw(Draw(f"2026 student-{k} {exercise.id}")) for k in range(6)]
+    check = getattr(checks, exercise.check)
+    for numbers in drawn:
+        assert (verdict := check(*own.solve(**numbers), **numbers)), (numbers, verdict)
+        assert own.task(exercise.task, numbers) != exercise.task
+    pairs = [(a, b) for a, b in itertools.permutations(drawn, 2) if a != b]
+    accepted = sum(bool(check(*own.solve(**a), **b)) for a, b in pairs)
+    # Where the answer is a range, neighbours overlap; copying fails for most of them still.
+    assert accepted <= (0.6 if name in ("repair", "way_home", "overshoot", "first_try") else 0.25) * len(
+        pairs
+    )
+
+
+def test_a_task_that_no_longer_says_its_numbers_is_refused():
+    with pytest.raises(ValueError, match="says '19/100' 0 times"):
+        OWN["critical_nesterov"].task("Another text.", {"h": 0.2})
+
+
+@pytest.mark.parametrize(
+    "ids, message",
+    [
+        (["02.7"], "Exercise 02.7 does not exist; near it are 02.1, 02.2, 02.3"),
+        (["07.3"], "Exercise 07.3 has no check; near it are 07.1, 07.2"),
+        (["21"], "Exercise 21 does not exist"),
+        ([], "Name at least one exercise"),
+    ],
+)
+def test_an_exercise_that_does_not_exist_is_refused_with_near_ones(ids, message):
+    with pytest.raises(ValueError, match=message):
+        choose(ids, KNOWN)
+
+
+def test_a_number_alone_means_a_whole_notebook():
+    assert [e.id for e in choose(["2", "06.1"], KNOWN)] == ["02.1", "02.2", "02.3", "06.1"]
+
+
+# --------------------------------------------------------------------------------------------- sheets
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder to work in; the command finds the collection from where it runs."""
+    monkeypatch.chdir(ROOT)
+    return tmp_path
+
+
+def roster(place, *lines):
+    (place / "class.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(place / "class.csv")
+
+
+def hand_out(place, students, out="assignment", asked=ASKED, term="2026"):
+    file = roster(place, "id,name", *(f"{student}," for student in students))
+    arguments = ["course", "sheet", *asked, "--roster", file, "--term", term, "--out", str(place / out)]
+    assert main(arguments) == 0
+    return place / out
+
+
+def tree(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_the_same_roster_gives_the_same_sheets_and_another_year_others(place):
+    one, two = (tree(hand_out(place, ["ada", "bob"], out)) for out in ("one", "two"))
+    assert one == two
+    other = tree(hand_out(place, ["ada", "bob"], "three", term="2027"))
+    assert other[Path("key.csv")] != one[Path("key.csv")]
+    assert len({text for name, text in one.items() if name.name == "sheet.ipynb"}) == 2
+
+
+def test_a_student_keeps_the_numbers_when_the_class_grows(place):
+    name = Path("sheets/ada/sheet.ipynb")
+    assert tree(hand_out(place, ["ada"], "one"))[name] == tree(hand_out(place, ["bob", "ada"], "two"))[name]
+
+
+@pytest.mark.parametrize(
+    "lines, message",
+    [
+        (["id,name", "ada,A", "Ada,B"], "line 3: the id 'Ada' stands in line 2, too"),
+        (["id,name", "ada,A", ",B"], "line 3: the id is missing"),
+        (["id,name", "zoë,Z"], "line 2: the id 'zoë' is to name a folder"),
+        (["id,name", "../x,Z"], "is to name a folder"),
+        (["id,name"], "has no student"),
+        (["name", "ada"], "has no column 'id'"),
+    ],
+)
+def test_a_bad_roster_is_refused_and_nothing_is_written(place, capsys, lines, message):
+    file = roster(place, *lines)
+    assert main(["course", "sheet", "02", "--roster", file, "--out", str(place / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert {path.name for path in place.iterdir()} == {"class.csv"}
+
+
+@pytest.mark.parametrize(
+    "out, message", [("full", "is there already"), ("class.csv/out", "cannot be written (File exists)")]
+)
+def test_a_folder_that_cannot_be_written_is_refused(place, capsys, out, message):
+    (place / "full").mkdir()
+    (place / "full" / "kept").touch()
+    before = tree(place)
+    file = roster(place, "id", "ada")
+    assert main(["course", "sheet", "02", "--roster", file, "--out", str(place / out)]) == 2
+    assert message in capsys.readouterr().err
+    assert set(tree(place)) - set(before) == {Path("class.csv")}
+
+
+# ------------------------------------------------------------------------------------------- grading
+
+FUNCTIONS = {
+    "02.3": "def my_ball(m, c, dt):\n    d = m + c * dt / 2\n    return dt**2 / d, (m - c * dt / 2) / d",
+    "04.3": "@rule\ndef flat_rule(theta, v, grad, *, eta, gamma):\n"
+    "    v = gamma * v + eta * grad(theta - gamma * v / 2)\n    return theta - v, v",
+}
+
+
+def answers(student, term="2026"):
+    """What an honest student writes into each cell."""
+    written = dict(FUNCTIONS)
+    for id, name, cell in (("02.1", "by_hand", "my_theta = {!r}"), ("02.2", "same_speed", "my_eta = {!r}")):
+        (right,) = OWN[name].solve(**OWN[name].draw(Draw(f"{term} {student} {id}")))
+        written[id] = cell.format(right)
+    (repaired,) = OWN["repair"].solve(**OWN["repair"].draw(Draw(f"{term} {student} 16.2")))
+    letters = {letter: float(value) for letter, value in repaired.setting.items()}
+    written["16.2"] = f"from momentum_lib import heavy_ball\nmy_repair = heavy_ball.at(**{letters})"
+    return written
+
+
+def hand_in(folder, student, written, *, sheet_of=None, change=lambda notebook: None, name="sheet.ipynb"):
+    """A submission: a sheet with its answers written into it, and changed otherwise."""
+    notebook = json.loads((folder / "sheets" / (sheet_of or student) / "sheet.ipynb").read_text("utf-8"))
+    for cell in notebook["cells"]:
+        kind, _, id = cell["id"].partition("-")
+        if kind == "answer" and id.replace("-", ".") in written:
+            cell["source"] = [written[id.replace("-", ".")]]
+    change(notebook)
+    target = folder / "submitted" / student / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(notebook), "utf-8")
+
+
+def every(text):
+    """The same lines in front of every answer, however honest."""
+    return lambda student: {id: f"{text}\n{cell}" for id, cell in BLANK.items()}
+
+
+BLANK = {e.id: e.answer for e in choose(ASKED, KNOWN)}
+REBINDS = """
+class Yes:
+    def __getattr__(self, name):
+        return lambda *a, **k: True
+exercises = Yes()
+"""
+PATCHES = """
+import gc, sys, momentum_lib, momentum_lib.exercises as e, momentum_lib.exercises.verdict as v
+from momentum_lib.course import sandbox
+v.Verdict.__bool__ = lambda self: True
+for name in dir(e):
+    setattr(e, name, lambda *a, **k: v.Verdict(True, "yes"))
+sandbox.Wire.encode = lambda self, value: {"mine": 0}
+"""
+EQUALS = """
+class Always(float):
+    def __eq__(self, other): return True
+    __lt__ = __gt__ = __le__ = __ge__ = __ne__ = __eq__
+    __hash__ = float.__hash__
+    def __abs__(self): return 0.0
+    __sub__ = __rsub__ = __truediv__ = __rtruediv__ = lambda self, other: Always(0)
+    numerator, denominator = 0, 1
+"""
+PEEKS = """
+def my_ball(*asked):
+    import sys
+    frame = sys._getframe()
+    while frame:
+        for value in list(frame.f_locals.values()):
+            if isinstance(value, tuple) and len(value) == 2:
+                found = value
+        frame = frame.f_back
+    return found
+"""
+WRITES = """
+import os
+for folder, _, files in os.walk({folder!r}):
+    for name in files:
+        try:
+            with open(os.path.join(folder, name), "w") as file:
+                file.write("id,points\\n{student},100")
+        except OSError:
+            pass
+"""
+ENDLESS = "def my_ball(*_):\n    while True:\n        pass"
+ALWAYS = {"02.1": f"{EQUALS}my_theta = Always()", "02.2": "my_eta = Always()", "16.2": "my_repair = Always()"}
+#: What a student writes besides the honest answers, or instead; points out of five; a note in the table.
+KINDS = {
+    "honest": (lambda student: answers(student), 5, ""),
+    "blank": (lambda student: {}, 0, ""),
+    "half": (lambda student: {k: v for k, v in answers(student).items() if k < "03"}, 3, ""),
+    "raises": (lambda student: answers(student) | {"02.1": "1 / 0"}, 4, ""),
+    "misspelled": (lambda student: answers(student) | {"02.2": "my_eta = ="}, 4, ""),
+    "exits": (lambda student: answers(student) | {"04.3": "import os\nos._exit(0)"}, 3, "it crashed"),
+    "aborts": (lambda student: answers(student) | {"02.1": "import os\nos.abort()"}, 0, "it crashed"),
+    "endless": (lambda student: answers(student) | {"02.2": "while True:\n    pass"}, 1, "endless loop"),
+    "endless-when-asked": (lambda student: answers(student) | {"02.3": ENDLESS}, 2, "endless loop"),
+    "hoards": (lambda student: answers(student) | {"02.1": "x = bytearray(8 << 30)"}, 4, ""),
+    "cheats-rebinding": (every(REBINDS), 0, ""),
+    "cheats-patching": (every(PATCHES), 0, ""),
+    "cheats-equal-to-all": (lambda student: ALWAYS, 0, ""),
+    "cheats-peeking": (lambda student: {"02.3": PEEKS}, 0, ""),
+    "cheats-writing": (lambda student: {"02.1": WRITES.format(folder=FOLDER[0], student=student)}, 0, ""),
+}
+FOLDER = [""]
+
+
+def graded(folder):
+    with (folder / "grades.csv").open(encoding="utf-8", newline="") as file:
+        return {row["id"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def fake_class(tmp_path_factory):
+    """One student of each kind, and one who hands in the sheet of the honest one; graded once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        place = tmp_path_factory.mktemp("class")
+        folder = hand_out(place, [*KINDS, "copies", "absent"])
+        FOLDER[0] = str(folder)
+        for kind, (written, _, _) in KINDS.items():
+            hand_in(folder, kind, written(kind))
+        hand_in(folder, "copies", answers("honest"), sheet_of="honest")
+        assert main(["course", "grade", str(folder), "--seconds", "8", "--jobs", "2"]) == 0
+        return folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_student_gets_what_it_earned_and_no_more(fake_class, kind):
+    row = graded(fake_class)[kind]
+    _, points, note = KINDS[kind]
+    assert (int(row["points"]), note in row["notes"]) == (points, True), row
+    assert f"{points} of 5" in (fake_class / "feedback" / f"{kind}.html").read_text("utf-8")
+
+
+def test_copied_numbers_are_wrong_and_copied_lines_are_named(fake_class):
+    rows = graded(fake_class)
+    assert [rows["copies"][id] for id in ASKED[:4]] == ["0", "0", "1", "1"]  # 02.3 and 04.3 have no numbers
+    assert "handed in on the sheet of honest" in rows["copies"]["notes"]
+    assert "04.3: same lines as" in rows["copies"]["notes"] and "honest" in rows["copies"]["notes"]
+    assert "same lines" not in rows["blank"]["notes"]
+    assert rows["absent"]["notes"] == "nothing handed in"
+
+
+def test_a_second_grading_takes_up_what_is_there(fake_class, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    before = tree(fake_class)
+    times = {p: p.stat().st_mtime_ns for p in (fake_class / "graded").iterdir()}
+    (fake_class / "grades.csv").unlink()
+    (fake_class / "graded" / "blank.json").write_text("{")  # as a kill might leave it
+    assert main(["course", "grade", str(fake_class), "--seconds", "8"]) == 0
+    assert tree(fake_class) == before
+    now = {p: p.stat().st_mtime_ns for p in (fake_class / "graded").iterdir()}
+    assert [p.stem for p in now if now[p] != times[p]] == ["blank"]
+
+
+@pytest.mark.whole
+def test_two_hundred_students_are_graded_rightly(tmp_path, monkeypatch, capsys):
+    """Ninety honest, the rest of every kind; killed once half way, and taken up."""
+    monkeypatch.chdir(ROOT)
+    kinds = ["honest"] * 90 + ["blank", "half", "raises"] * 16 + list(KINDS)[4:] * 5
+    kinds = {f"s{k:03}": kind for k, kind in enumerate([*kinds, *["half"] * (200 - len(kinds))])}
+    folder = hand_out(tmp_path, kinds)
+    FOLDER[0] = str(folder)
+    for student, kind in kinds.items():
+        hand_in(folder, student, KINDS[kind][0](student))
+    command = [Path(sys.executable).with_name("momentum"), "course", "grade", folder, "--jobs", "2"]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for _ in range(60):  # lines
+        assert first.stdout.readline()
+    first.kill()
+    first.wait()
+    assert main([*command[1:3], str(folder), "--jobs", "2"]) == 0
+    rows = graded(folder)
+    assert {s: int(rows[s]["points"]) for s in kinds} == {s: KINDS[kind][1] for s, kind in kinds.items()}
+
+
+def remove(kind):
+    def change(notebook):
+        notebook["cells"] = [cell for cell in notebook["cells"] if not cell["id"].startswith(kind)]
+
+    return change
+
+
+def plain(notebook):
+    """As a tool leaves it that drops metadata and ids."""
+    for number, cell in enumerate(notebook["cells"]):
+        cell["metadata"], cell["id"] = {}, f"cell-{number}"
+
+
+def tampered(notebook):
+    (cell,) = (cell for cell in notebook["cells"] if cell["id"] == "check-02-1")
+    cell["source"] = ["exercises.check_by_hand(my_theta, eta=Fraction(1, 4))"]
+
+
+@pytest.mark.parametrize(
+    "change, name, points, note",
+    [
+        (remove("answer-02-1"), "sheet.ipynb", 4, ""),
+        (remove("check"), "sheet.ipynb", 5, ""),
+        (lambda notebook: (remove("check-02-2")(notebook), remove("answer-02-2")(notebook)), "sheet.ipynb", 4,
+         "02.2: cells missing"),
+        (plain, "sheet.ipynb", 5, ""),
+        (tampered, "sheet.ipynb", 5, "02.1: check cell changed"),
+        (lambda notebook: None, "My homework (final).ipynb", 5, ""),
+        (lambda notebook: notebook["metadata"]["momentum"]["sheet"].update(term="2025"), "sheet.ipynb", 0,
+         "a sheet of 2025, not of 2026"),
+        (lambda notebook: notebook.pop("cells"), "sheet.ipynb", 0, "is not a notebook"),
+    ],
+)  # fmt: skip
+def test_a_damaged_submission_costs_its_own_line_and_no_more(place, change, name, points, note):
+    folder = hand_out(place, ["ada"])
+    hand_in(folder, "ada", answers("ada"), change=change, name=name)
+    assert main(["course", "grade", str(folder), "--jobs", "1"]) == 0
+    row = graded(folder)["ada"]
+    assert (int(row["points"]), note in row["notes"]) == (points, True), row
+
+
+def test_a_file_is_found_by_folder_by_name_or_by_what_it_says(place):
+    folder = hand_out(place, ["ada", "bob", "cy"], asked=("02.2",))
+    for student in ("ada", "bob", "cy"):
+        hand_in(folder, student, answers(student))
+    sent = folder / "submitted"
+    shutil.move(sent / "bob" / "sheet.ipynb", sent / "Bobs_bob_12.ipynb")
+    shutil.move(sent / "cy" / "sheet.ipynb", sent / "untitled.ipynb")
+    (sent / "stray.ipynb").write_text("{}")
+    assert main(["course", "grade", str(folder), "--jobs", "2"]) == 0
+    rows = graded(folder)
+    assert [rows[student]["points"] for student in ("ada", "bob", "cy")] == ["1", "1", "1"]
+    assert "stray.ipynb: nobody's" in rows[""]["notes"]
+
+
+def test_a_folder_without_sheets_cannot_be_graded(place, capsys):
+    assert main(["course", "grade", str(place)]) == 2
+    assert "give the folder that `momentum course sheet` has written" in capsys.readouterr().err
+
+
+def test_a_name_is_no_formula_of_a_spreadsheet():
+    from momentum_lib.course.grading import _inert
+
+    assert [_inert(v) for v in ("=1+1", "@x", "-a", "ada", 3)] == ["'=1+1", "'@x", "'-a", "ada", 3]
