@@ -3,17 +3,23 @@
 import csv
 import itertools
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from momentum_lib import exercises as checks
 from momentum_lib.cli import main
-from momentum_lib.collection import notebooks
+from momentum_lib.collection import Execution, notebooks, output_texts
+from momentum_lib.course import copies, plans
 from momentum_lib.course.numbers import OWN, Draw
+from momentum_lib.course.questions import _free as free
 from momentum_lib.course.questions import choose, exercises
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -379,3 +385,108 @@ def test_a_name_is_no_formula_of_a_spreadsheet():
     from momentum_lib.course.grading import _inert
 
     assert [_inert(v) for v in ("=1+1", "@x", "-a", "ada", 3)] == ["'=1+1", "'@x", "'-a", "ada", 3]
+
+
+# -------------------------------------------------------------------------------------------- copies
+
+FOUND = notebooks(ROOT)
+
+
+def text_of(cell):
+    return "".join(cell["source"])
+
+
+def solutions():
+    return [text_of(cell) for exercise in KNOWN for cell in exercise.solutions if len(text_of(cell)) > 40]
+
+
+@pytest.mark.parametrize("notebook", FOUND, ids=lambda notebook: notebook.stem)
+def test_a_students_copy_has_no_solution_and_every_name_it_reads(notebook):
+    made = copies.student(notebook)
+    whole = json.dumps(made, ensure_ascii=False)
+    assert not [text for text in solutions() if json.dumps(text, ensure_ascii=False)[1:-1] in whole]
+    assert not re.search(r"\*\*Solution|<b>Solution|hide-cell", whole)
+    code = "\n".join(text_of(cell) for cell in made["cells"] if cell["cell_type"] == "code")
+    assert set(free(re.sub(r"^\s*[%!].*$", "", code, flags=re.MULTILINE))) <= {"display"}
+    nbformat.validate(nbformat.from_dict(made))
+    mine = [exercise for exercise in KNOWN if exercise.notebook.stem == notebook.stem]
+    assert [text_of(c) for c in made["cells"] if c["id"].startswith("answer-")] == [e.answer for e in mine]
+    ids = [cell["id"] for cell in made["cells"]]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("number", ["00", "02", "09", "16"])
+def test_a_students_copy_runs_from_top_to_bottom(place, number):
+    copies.write_student(ROOT, [n for n in FOUND if n.number == number], place / "copy")
+    (file,) = (place / "copy" / "notebooks").glob("*.ipynb")
+    node = nbformat.read(file, 4)
+    env = os.environ | Execution(notebook=file.stem).variables
+    folder = {"metadata": {"path": str(file.parent)}}
+    NotebookClient(node, timeout=300, kernel_name="python3", resources=folder).execute(env=env)
+    verdicts = ["".join(output_texts(cell)) for cell in node.cells if cell["id"].startswith("check-")]
+    assert verdicts and all(text.startswith("Not yet: ") for text in verdicts)
+
+
+@pytest.mark.parametrize("notebook", FOUND, ids=lambda notebook: notebook.stem)
+def test_an_instructors_copy_has_solutions_misreadings_and_plans(notebook):
+    made = copies.instructor(notebook)
+    nbformat.validate(nbformat.from_dict(made))
+    texts = [text_of(cell) for cell in made["cells"]]
+    mine = [exercise for exercise in KNOWN if exercise.notebook.stem == notebook.stem]
+    for exercise in mine:
+        assert all(text_of(c) in texts for c in exercise.solutions if c["cell_type"] == "code")
+    tables = [text for text in texts if text.startswith("**Common misreadings**")]
+    assert len(tables) == sum(bool(exercise.check) for exercise in mine)
+    assert "**60 minutes**" in texts[1] and "hide-cell" not in json.dumps(made)
+
+
+@pytest.mark.parametrize("notebook", FOUND, ids=lambda notebook: notebook.stem)
+def test_a_plan_names_sections_and_figures_there_are_and_keeps_its_time(notebook):
+    there = plans.sections(notebook)
+    assert sorted(plans.MOST_WANTED[notebook.number]) == [section.number for section in there]
+    assert {name for section in there for name in section.figures} <= set(notebook.figures)
+    counts = []
+    for length in plans.LENGTHS:
+        chosen, asked = plans.plan(notebook, length)
+        minutes = sum(section.minutes for section in chosen) + 6 * len(asked)
+        assert minutes <= length and (minutes > 0.6 * length or len(chosen) == len(there))
+        counts.append(len(chosen) + len(asked))
+    assert counts == sorted(counts)
+
+
+@pytest.mark.parametrize("kind", ["student", "instructor"])
+def test_copies_are_written_whole_or_not_at_all(place, monkeypatch, kind, capsys):
+    def fails(*_):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(copies, "write_notebook", fails)
+    with pytest.raises(OSError, match="full"):
+        main(["course", kind, str(place / "out")])
+    assert not list(place.iterdir())
+
+
+def test_nbgrader_releases_validates_and_autogrades_a_notebook(place):
+    """In an environment that has nbgrader (`pip install nbgrader`); it is in no extra, being heavy."""
+    pytest.importorskip("nbgrader", reason="needs nbgrader (pip install nbgrader)")
+    from nbgrader.apps import NbGraderAPI
+    from traitlets.config import Config
+
+    copies.write_instructor(ROOT, [n for n in FOUND if n.number == "02"], place / "out")
+    course, name = place / "out" / "nbgrader", "02_add_momentum"
+    config = Config()
+    config.CourseDirectory.root, config.ClearSolutions.enabled = str(course), False
+    api = NbGraderAPI(config=config)
+    shutil.copy(ROOT / "notebooks" / "add_momentum.py", course / "source" / name)
+    assert api.generate_assignment(name)["success"]
+    released = (course / "release" / name / f"{name}.ipynb").read_text("utf-8")
+    assert "HIDDEN" not in released and "exercises.check_by_hand(my_theta)" in released
+    node = nbformat.reads(released, 4)
+    (cell,) = (cell for cell in node.cells if cell["id"] == "answer-02-1")
+    cell["source"] = "my_theta = Fraction(155, 576)"
+    (course / "submitted" / "ada" / name).mkdir(parents=True)
+    nbformat.write(node, course / "submitted" / "ada" / name / f"{name}.ipynb")
+    shutil.copy(ROOT / "notebooks" / "add_momentum.py", course / "submitted" / "ada" / name)
+    told = api.autograde(name, "ada")
+    assert told["success"], told
+    with api.gradebook as book:
+        assert book.find_submission(name, "ada").score == 1

@@ -20,6 +20,12 @@ def add_to(commands: Any) -> None:
         "course", help="sheets with numbers of a student's own, their grading, lectures"
     )
     kinds = course.add_subparsers(dest="kind", required=True)
+    for kind, text in (
+        ("student", "the notebooks without their solutions, for students"),
+        ("instructor", "the notebooks with solutions, misreadings and plans, and a source for nbgrader"),
+    ):
+        copies = kinds.add_parser(kind, help=text)
+        copies.add_argument("out", type=Path, help="a new folder")
     sheets = kinds.add_parser("sheet", help="a sheet for each student of a class, with numbers of their own")
     sheets.add_argument("id", nargs="+", help="exercises: 02.1, or 02 for all of notebook 02")
     sheets.add_argument("--roster", type=Path, required=True, help="CSV with the columns id and name")
@@ -39,7 +45,15 @@ def carry_out(options: argparse.Namespace, root: Path) -> int:
     ValueError
         What was asked cannot be done; the message names the remedy.
     """
-    known = [exercise for notebook in notebooks(root) for exercise in exercises(notebook)]
+    found = notebooks(root)
+    if options.kind in ("student", "instructor"):
+        from momentum_lib.course import copies
+
+        write = copies.write_student if options.kind == "student" else copies.write_instructor
+        write(root, found, options.out)
+        print(f"{len(found)} notebooks: {options.out}/notebooks/")
+        return 0
+    known = [exercise for notebook in found for exercise in exercises(notebook)]
     return {"sheet": _sheet, "grade": _grade}[options.kind](options, known)
 
 
