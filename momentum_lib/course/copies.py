@@ -141,7 +141,10 @@ def write_instructor(root: Path, known: Sequence[Notebook], target: Path) -> Non
         for notebook in known:
             write_notebook(folder / "notebooks" / notebook.path.name, instructor(notebook))
             name = notebook.stem
-            write_notebook(folder / "nbgrader" / "source" / name / f"{name}.ipynb", nbgrader_source(notebook))
+            source = folder / "nbgrader" / "source" / name
+            write_notebook(source / f"{name}.ipynb", nbgrader_source(notebook))
+            if (beside := notebook.path.with_name(f"{notebook.name}.py")).is_file():
+                shutil.copy(beside, source)
             pages.append(f"# {notebook.number} {notebook.title}\n\n{plans.as_markdown(notebook)}")
         (folder / "plans.md").write_text("\n\n".join(pages) + "\n", encoding="utf-8")
         (folder / "nbgrader" / "nbgrader_config.py").write_text(_CONFIG, encoding="utf-8")
