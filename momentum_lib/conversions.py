@@ -233,14 +233,19 @@ def convert_state(rule: Rule, to: Rule, state: Mapping[str, Any]) -> dict[str, A
         )
     count = max(len(rule.slots), len(made.slots))
     reach_a, reach_b = reached(rule, count), reached(made, count)
+    # Each slot in units of what the gradients make of it: one step size may be 1e15 times another.
+    unit_a, unit_b = (np.abs(reach).max(axis=1, keepdims=True) for reach in (reach_a, reach_b))
+    unit_a, unit_b = (np.where(unit > 0, unit, 1.0) for unit in (unit_a, unit_b))
+    reach_a, reach_b = reach_a / unit_a, reach_b / unit_b
     matrix = np.linalg.lstsq(reach_a.T, reach_b.T, rcond=None)[0].T
     missed = np.abs(matrix @ reach_a - reach_b).max(axis=1)
     for slot, gap in zip(made.slots, missed, strict=True):
-        if gap > 1e-9 * np.abs(reach_b).max():
+        if gap > 1e-9:
             raise ValueError(
                 f"{slot} of {made.name} does not follow from {', '.join(rule.slots)} of {rule.name}."
             )
     matrix[np.abs(matrix) < 1e-12 * np.abs(matrix).max()] = 0.0
+    matrix *= unit_b / unit_a.T
     return {
         slot: sum(float(m) * state[n] for m, n in zip(row, rule.slots, strict=True))
         for slot, row in zip(made.slots, matrix, strict=True)

@@ -17,6 +17,7 @@ import numpy as np
 
 from momentum_lib.clock import a_rule
 from momentum_lib.definition import Rule, RuleError, is_schedule
+from momentum_lib.noise.loops import close
 from momentum_lib.spectrum.probing import Reading, read, trace_det
 
 __all__ = [
@@ -378,18 +379,23 @@ def damping(rule: Rule, lam: Any) -> Damping:
             f"{rule} has {len(rule.slots)} slots; the dictionary has two, so measure a run of it."
         )
     lam, reading = read(rule, lam)
-    trace, det, first = np.broadcast_arrays(*trace_and_det(lam, reading), _first(lam, reading))
+    trace, det, first, fall, rest = np.broadcast_arrays(
+        *trace_and_det(lam, reading), _first(lam, reading), *_off_one(rule, lam)
+    )
     with np.errstate(all="ignore"):
-        disc = _discriminant(trace, det)
-        turns = disc < 0
-        z1 = trace / 2 + np.where(trace < 0, -1.0, 1.0) * np.sqrt(np.maximum(disc, 0.0))  # the larger one
+        disc = np.where(_discriminant(trace, det) == 0, 0.0, fall * fall / 4 - rest)
+        turns, root = disc < 0, np.sqrt(np.maximum(disc, 0.0))
+        z1 = trace / 2 + np.where(trace < 0, -root, root)  # the larger one
         z2 = np.where(z1 == 0, 0.0, det / z1)
         r = np.where(turns, np.sqrt(det), np.abs(z1))
         phase = np.where(turns, np.arctan2(np.sqrt(-disc), trace / 2), np.where(z1 < 0, math.pi, 0.0))
-        s1, s2 = np.log(r), np.log(z2)
+        # A slow root is 1 + w, and w keeps the digits that 1 + w rounds away.
+        w = np.where(fall == 2 * root, 0.0, rest / (fall / 2 - root))
+        slow = np.log1p(np.where(turns, fall + rest, w))
+        s1, s2 = np.where(turns, slow / 2, np.where(z1 > 0, slow, np.log(r))), np.log(z2)
         swings = phase > 0
-        ratio = np.where(swings, -s1 / np.hypot(s1, phase), -(s1 + s2) / (2 * np.sqrt(s1 * s2)))
-        natural = np.where(swings, np.hypot(s1, phase), np.sqrt(s1 * s2))
+        ratio = np.where(swings, -s1 / np.hypot(s1, phase), -(s1 + s2) / (2 * np.sqrt(s1 * s2 + 0.0)))
+        natural = np.where(swings, np.hypot(s1, phase), np.sqrt(s1 * s2 + 0.0))  # + 0.0: no root of -0
         alone = ~swings & (z2 <= 0)
         slant = np.where(turns, (first / r - np.cos(phase)) / np.sin(phase), np.nan)  # tan(lag)
         past = np.full((2, *np.shape(r)), np.nan)
@@ -405,7 +411,7 @@ def damping(rule: Rule, lam: Any) -> Damping:
             np.where(alone, np.inf, natural),
             phase,
             2 * math.pi / phase,
-            np.where(r < 1, -math.log(2) / s1, np.inf),
+            np.where(s1 < 0, -math.log(2) / s1, np.inf),
             *past,
             np.arctan(slant),
         )
@@ -481,6 +487,15 @@ def trace_and_det(lam: Array, reading: Reading) -> tuple[Any, Any]:
     """What theta_{t+2} = trace theta_{t+1} - det theta_t of a rule with one or two slots is made of."""
     with np.errstate(all="ignore"):
         return trace_det([reading.advance(unit, lam) for unit in np.eye(len(reading.rule.slots))])
+
+
+def _off_one(rule: Rule, lam: Array) -> tuple[Any, Any]:
+    """Trace and determinant of M - 1, of which no digit is lost; one slot has a second root at 0."""
+    drift = close(rule, lam).drift
+    if drift.shape[-1] == 1:
+        return drift[..., 0, 0] - 1, -drift[..., 0, 0]
+    (a, b), (c, d) = np.moveaxis(drift, (-2, -1), (0, 1))
+    return a + d, a * d - b * c
 
 
 def _discriminant(trace: Any, det: Any) -> Any:

@@ -243,3 +243,9 @@ def test_formula(text, value):
 def test_no_text_runs(text):
     with pytest.raises(ValueError, match="is no formula; write names, numbers"):
         formula(text, lambda name: math.pi)
+
+
+@pytest.mark.parametrize("eta", [1e-9, 1e-15, 1e-100])
+def test_a_state_translates_at_any_size_of_step(eta):
+    state = convert_state(heavy_ball.at(eta=eta, gamma=0.9), torch_sgd, {"theta": 1.0, "v": 3 * eta})
+    assert state == pytest.approx({"theta": 1.0, "b": 3.0}, rel=1e-12)

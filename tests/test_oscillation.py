@@ -335,3 +335,19 @@ def test_a_root_that_is_never_excited_makes_no_overshoot():
     assert damping(qhm.at(alpha=1.0, beta=0.9, nu=0.0), 0.5).largest_overshoot == 0
     late = qhm.at(alpha=1.9, beta=0.9, nu=0.02)
     assert count_sign_changes(run(late, lambda x: 0.5 * x, 1.0, 10).theta) == 1
+
+
+@pytest.mark.parametrize("gamma", [0.5, 0.9, 0.999])
+@pytest.mark.parametrize("lam", [0.0, 1e-18, 1e-14, 1e-8])
+def test_a_slow_mode_keeps_all_its_digits(gamma, lam):
+    import mpmath
+
+    found = damping(heavy_ball.at(gamma=gamma), lam)
+    with mpmath.workdps(60):
+        half = (1 + mpmath.mpf(gamma) - mpmath.mpf(lam)) / 2
+        root = mpmath.sqrt(half**2 - mpmath.mpf(gamma))
+        slow, fast = mpmath.log(half + root), mpmath.log(half - root)
+        life = -mpmath.log(2) / slow if lam else math.inf
+        ratio = -(slow + fast) / (2 * mpmath.sqrt(slow * fast)) if lam else math.inf
+        assert found.half_life == pytest.approx(float(life), rel=1e-12)
+        assert found.ratio == pytest.approx(float(ratio), rel=1e-11)

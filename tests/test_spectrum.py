@@ -640,3 +640,9 @@ def test_times_refuse_with_a_sentence(change, words):
     for call in (hitting_time, settling_time):
         with pytest.raises(ValueError, match=words):
             call(**good | change)
+
+
+def test_what_is_no_number_is_unstable_or_refused():
+    assert regimes(m.heavy_ball.at(eta=1e200, gamma=0.9), 1e200) == "unstable"
+    with pytest.raises(m.RuleError, match="divides by zero"):
+        stability_limit(m.accsgd.at(kappa=0, xi=1, delta=0.1))

@@ -1,6 +1,7 @@
 """Tunings keep what their theorems promise, and the numeric search finds them again."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -371,3 +372,26 @@ def test_a_rule_that_is_not_linear_is_refused():
     for call in (lambda: minimax(squared, 0.1, 1), lambda: worst_rate(squared.at(eta=1.0), 0.1, 1)):
         with pytest.raises(NotLinear):
             call()
+
+
+@pytest.mark.parametrize(("rule", "kappa", "share"), [(heavy_ball, 1e10, 1.01), (nesterov, 1e12, 1.5)])
+def test_minimax_follows_momentum_up_to_one(rule, kappa, share):
+    best = minimax(rule, 1 / kappa, 1)
+    assert 1 - tune(rule, 1 / kappa, 1).rate <= share * (1 - best.rate)
+
+
+def test_a_map_takes_the_memory_of_its_letters_whatever_its_size():
+    letters = {"eta": np.linspace(0.1, 1, 500)[:, None], "gamma": np.linspace(0, 0.9, 400)}
+    for rule in (heavy_ball, RULES["torch_sgd"]):
+        tracemalloc.start()
+        whole = worst_rate(rule.at(**letters), 0.1, 1)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert whole.shape == (500, 400)
+        assert peak < 12 * whole.nbytes  # 65 curvatures beside each cell would be 65
+        assert whole[3, 7] == worst_rate(rule.at(eta=letters["eta"][3, 0], gamma=letters["gamma"][7]), 0.1, 1)
+
+
+def test_ends_too_far_apart_for_floats_are_refused():
+    with pytest.raises(ValueError, match="too far apart"):
+        tune(heavy_ball, 1e-300, 1e300)

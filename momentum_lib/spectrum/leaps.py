@@ -22,6 +22,9 @@ MOST = 2e10
 #: Steps between two leaps: even, and enough to pay for them.
 _LOOK = 64
 
+#: Entries up to which plain floats are faster than arrays.
+_FEW = 8
+
 
 class _Cells(NamedTuple):
     """The cells of a map that are not answered yet, each at a step of its own.
@@ -52,6 +55,11 @@ def can_leap(clock: Clock) -> bool:
     return real and not clock.varies and len(clock.rule.slots) <= 2
 
 
+def cells_of(clock: Clock) -> int:
+    """How many cells a clock is about, whose letters have one entry a cell."""
+    return max((np.size(value) for value in clock.letters(1).values()), default=1)
+
+
 def leapt(clock: Clock, lam: Array, start: Array, tol: float, cap: int, settle: bool) -> Array:
     """The numbers of `times.stepped`, from the same arguments."""
     level2 = tol * tol * float(np.einsum("ij,ij->", start, start))
@@ -75,7 +83,7 @@ def leapt(clock: Clock, lam: Array, start: Array, tol: float, cap: int, settle: 
         looked += _LOOK * max(cells.now.size, 1000)
         if looked > MOST:
             raise too_long(len(out), len(lam), cap)
-        _look(cells, *ask)
+        (_look if cells.now.size > _FEW else _look_plainly)(cells, *ask)
 
 
 def _first_steps(clock: Clock, lam: Array, start: Array) -> _Cells:
@@ -84,7 +92,7 @@ def _first_steps(clock: Clock, lam: Array, start: Array) -> _Cells:
     trace, det = trace_det([reading.advance(unit, lam) for unit in np.eye(len(clock.rule.slots))])
     one = clock.advance(clock.rule.init(start), lambda x: lam * x, 1)
     two = clock.advance(one, lambda x: lam * x, 2)
-    count = math.prod(clock.shape)
+    count = cells_of(clock)
     parts = [np.array(np.broadcast_to(x, (len(lam), count)), float) for x in (trace, det, one[0], two[0])]
     return _Cells(np.arange(count), np.full(count, 2), np.empty(count), *parts)
 
@@ -99,6 +107,22 @@ def _look(cells: _Cells, level2: float, cap: int, settle: bool) -> None:
         before, now = now, before
         clock += 1
         _note(cells, now, clock, level2, cap, settle)
+
+
+def _look_plainly(cells: _Cells, level2: float, cap: int, settle: bool) -> None:
+    """The same in plain floats, which costs a few entries a twentieth of what arrays do."""
+    for k, (t, answer) in enumerate(zip(cells.clock.tolist(), cells.answer.tolist(), strict=True)):
+        modes = np.stack([part[:, k] for part in cells[3:]], axis=-1).tolist()
+        for t in range(t + 1, t + 1 + 16 * _LOOK):  # noqa: B020, PLW2901
+            modes = [[p, d, x, p * x - d * y] for p, d, y, x in modes]
+            inside = sum([mode[3] * mode[3] for mode in modes]) <= level2
+            if settle and not inside and t <= cap:
+                answer = t + 1
+            elif inside and not settle:
+                answer = min(answer, t)
+                break
+        cells.clock[k], cells.answer[k] = t, answer
+        cells.before[:, k], cells.now[:, k] = np.array(modes)[:, 2:].T
 
 
 def _note(cells: _Cells, theta: Array, t: Array, level2: float, cap: int, settle: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from momentum_lib.clock import a_rule
-from momentum_lib.definition import Rule
+from momentum_lib.definition import Rule, RuleError
 from momentum_lib.spectrum.probing import probe, radius_of_quadratic, read, stack_columns, trace_det
 
 __all__ = ["regimes", "spectral_radius", "stability_limit"]
@@ -82,7 +82,7 @@ def regimes(rule: Rule, lam: Any) -> Any:
     (...) array of str, or str
         ``"monotone"`` (the dominant eigenvalue is real and positive), ``"critical"`` (a double positive
         one), ``"oscillating"`` (a complex pair), ``"alternating"`` (real and negative: the sign flips
-        every step), ``"unstable"`` (modulus 1 or more).
+        every step), ``"unstable"`` (modulus 1 or more, or beyond the largest float).
 
     Raises
     ------
@@ -111,7 +111,7 @@ def regimes(rule: Rule, lam: Any) -> Any:
         double = (np.abs(top - second) <= 1e-6 * (1 + np.abs(top))) & (len(columns) > 1)
         turns = ~double & (np.abs(top.imag) > 1e-9 * (1 + np.abs(top)))
         words = np.select(
-            [rho >= _ONE, turns, top.real < 0, double],
+            [~(rho < _ONE), turns, top.real < 0, double],
             ["unstable", "oscillating", "alternating", "critical"],
             "monotone",
         )
@@ -139,7 +139,7 @@ def stability_limit(rule: Rule) -> Any:
     Raises
     ------
     NotLinear, RuleError
-        As `iteration_matrix`.
+        As `iteration_matrix`; a setting that is no number to step with.
 
     Examples
     --------
@@ -150,6 +150,8 @@ def stability_limit(rule: Rule) -> Any:
     rule = a_rule(rule).in_unit_steps()
     read(rule)  # refuses symbols
     system = probe(rule)
+    if not all(np.isfinite(part).all() for part in system):
+        raise RuleError(f"{rule} divides by zero, or by nearly zero; set other values.")
     shape = np.broadcast_shapes(*(part.shape[:-2] for part in system))
     parts = [np.broadcast_to(part, shape + part.shape[-2:]) for part in system]
     out = np.empty(shape)

@@ -14,12 +14,15 @@ import numpy as np
 
 from momentum_lib.clock import Clock, count_of, numbers
 from momentum_lib.definition import Rule
-from momentum_lib.spectrum.leaps import MOST, can_leap, leapt, too_long
+from momentum_lib.spectrum.leaps import MOST, can_leap, cells_of, leapt, too_long
 from momentum_lib.spectrum.probing import Reading, as_number, refuse_nonlinear
 
 __all__ = ["hitting_time", "settling_time"]
 
 Array = np.ndarray[Any, Any]
+
+#: Cells looked at in one go, so that a map takes little more memory than its letters and its answer.
+_PART = 2**16
 
 
 def hitting_time(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: int) -> Any:
@@ -90,18 +93,28 @@ def _times(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: int, *, s
     if level.ndim or not level >= 1e-150:
         raise ValueError(f"tol is {tol!r}; give one number of at least 1e-150, relative to ||theta0||.")
     shape = Clock(rule).shape
-    # A row of cells; the modes will be the axis before it.
-    clock = Clock(rule, lambda name, value: np.broadcast_to(as_number(name, value), shape).reshape(-1))
-    for t in (1, 2):
-        refuse_nonlinear(Reading(rule, clock.body(t), clock.letters(t)), lam[:1])
+    probed = lam[:1]
     start = np.broadcast_to(theta, lam.shape)
     lam, start = lam[start != 0], start[start != 0]  # a mode at rest stays at rest
     if not start.size or (tol >= 1 and not settle):
         return np.zeros(shape)[()]
     start = np.ldexp(start, -np.frexp(np.abs(start).max())[1])  # exact, and squares stay in range
-    answer = leapt if can_leap(clock) else stepped
-    with np.errstate(all="ignore"):
-        out = answer(clock, lam[:, None], start[:, None], float(tol), cap, settle)
+    count = math.prod(shape)
+
+    def part(cells: slice) -> Array:
+        """The times of some cells, in a row; the modes are the axis before it."""
+
+        def row(name: str, value: Any) -> Any:
+            return np.broadcast_to(as_number(name, value), shape).flat[cells]
+
+        clock = Clock(rule, row)
+        for t in (1, 2):
+            refuse_nonlinear(Reading(rule, clock.body(t), clock.letters(t)), probed)
+        answer = leapt if can_leap(clock) else stepped
+        with np.errstate(all="ignore"):
+            return answer(clock, lam[:, None], start[:, None], float(tol), cap, settle)
+
+    out = np.concatenate([part(slice(low, low + _PART)) for low in range(0, max(count, 1), _PART)])
     return np.where(out > cap, np.inf, out).reshape(shape)[()]
 
 
@@ -121,9 +134,11 @@ def stepped(clock: Clock, lam: Array, start: Array, tol: float, cap: int, settle
         Of a rule whose letters have one entry a cell.
     lam, start : (modes, 1) arrays
     """
-    count = math.prod(clock.shape)
-    if cap * (count * len(lam) + 1000) > MOST:  # a step costs that of a thousand entries at least
-        raise too_long(count, len(lam), cap)
+    count = cells_of(clock)
+    if (
+        cap * (math.prod(clock.shape) * len(lam) + 1000) > MOST
+    ):  # a step costs that of a thousand entries at least
+        raise too_long(math.prod(clock.shape), len(lam), cap)
     level = tol * np.linalg.norm(start, axis=0)
     out = np.full(count, float(tol < 1) if settle else np.inf)
     alive = np.arange(count)
