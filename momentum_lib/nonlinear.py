@@ -4,8 +4,9 @@ They run through `run` like any rule, on grids too, and lie outside everything t
 curvature: no spectral radius, no stability region, no characteristic polynomial (`NotLinear`). They are
 kept in `NONLINEAR` and not in `RULES`.
 
-Their arithmetic is NumPy's. Restart, clipping and norms look at a whole point, the last axis of theta,
-so theta needs that axis: ``theta0=[x]`` for one coordinate.
+Their functions are those of the array's own library: NumPy, JAX, PyTorch. Restart, clipping and norms look
+at a whole point: all of a `Parts`, the last axis of an array, so theta needs that axis, ``theta0=[x]`` for
+one coordinate.
 """
 
 from __future__ import annotations
@@ -17,33 +18,36 @@ import numpy as np
 
 from momentum_lib.clock import a_rule
 from momentum_lib.definition import Rule, RuleError
+from momentum_lib.parts import namespace
 
 __all__ = [
     "NONLINEAR",
     "adam",
+    "adamw",
     "clipped",
     "fixed_restart",
     "function_restart",
     "gradient_restart",
     "lion",
+    "nadam",
     "normalized_momentum",
     "signum",
 ]
 
 
 def _per_point(values: Any, *hyper: Any) -> Any:
-    """Sum over the coordinates, the axis kept."""
-    values = np.asarray(values)
+    """Sum over the coordinates, the axis kept; over all of a `Parts`, a scalar."""
     if any(np.ndim(h) and np.shape(h)[-1] != 1 for h in hyper):
         raise RuleError(
             "this rule looks at whole points and theta has no coordinate axis on this grid; "
             "start from theta0=[x] instead of x."
         )
-    return values.sum(axis=-1, keepdims=True) if values.ndim else values
+    return namespace(values).sum(values, axis=-1, keepdims=True) if np.ndim(values) else values
 
 
 def _norm(values: Any, *hyper: Any) -> Any:
-    return np.sqrt(_per_point(np.abs(values) ** 2, *hyper))
+    square = _per_point(abs(values) ** 2, *hyper)
+    return namespace(square).sqrt(square)
 
 
 # --- Nesterov with restart --------------------------------------------------------------------------
@@ -51,8 +55,9 @@ def _norm(values: Any, *hyper: Any) -> Any:
 
 def _nesterov_step(theta: Any, v: Any, weight: Any, grad: Any, eta: Any) -> tuple[Any, Any, Any, Any]:
     """One step of Nesterov's convex sequence, and its gradient; `weight` is t_k², 0 at rest."""
-    ahead = (1 + np.sqrt(1 + 4 * weight)) / 2
-    gamma = np.maximum(np.sqrt(weight) - 1, 0) / ahead
+    xp = namespace(weight)
+    ahead = (1 + xp.sqrt(1 + 4 * weight)) / 2
+    gamma = xp.clip(xp.sqrt(weight) - 1, 0, None) / ahead
     gradient = grad(theta - gamma * v)
     v = gamma * v + eta * gradient
     return theta - v, v, ahead * ahead, gradient
@@ -60,7 +65,8 @@ def _nesterov_step(theta: Any, v: Any, weight: Any, grad: Any, eta: Any) -> tupl
 
 def _restart(now: Any, theta: Any, v: Any, weight: Any, restarts: Any) -> tuple[Any, Any, Any, Any]:
     """Start afresh from theta, at rest, where `now`, and count it."""
-    return theta, np.where(now, 0 * v, v), np.where(now, 0 * weight, weight), restarts + now
+    going = now == 0
+    return theta, v * going, weight * going, restarts + now
 
 
 def _gradient_restart(theta: Any, v: Any, weight: Any, restarts: Any, grad: Any, *, eta: Any) -> Any:
@@ -95,7 +101,8 @@ def _fixed_restart(
     Source: O'Donoghue and Candès 2015, section 3.1, fixed restarting
     """
     theta, v, weight, _ = _nesterov_step(theta, v, weight, grad, eta)
-    now = np.floor(t / period) > np.floor((t - 1) / period)
+    xp = namespace(t / period)
+    now = xp.floor(t / period) > xp.floor((t - 1) / period)
     return _restart(now, theta, v, weight, restarts)
 
 
@@ -107,7 +114,8 @@ def function_restart(value: Callable[[Any], Any]) -> Rule:
     Parameters
     ----------
     value : callable
-        f, ``problem.value``: from (..., d) to (...).
+        f, ``problem.value``: from (..., d) to (...). At the edge of a framework it is given its parameters as
+        a `Parts`.
 
     Raises
     ------
@@ -140,8 +148,9 @@ def function_restart(value: Callable[[Any], Any]) -> Rule:
         Source: O'Donoghue and Candès 2015, section 3.2, function scheme
         """
         new, v, weight, _ = _nesterov_step(theta, v, weight, grad, eta)
-        rose = np.asarray(value(new) > value(theta))
-        return _restart(rose[..., None] if rose.ndim < np.ndim(new) else rose, new, v, weight, restarts)
+        rose = value(new) > value(theta)
+        per_point = 0 < np.ndim(rose) < np.ndim(new)
+        return _restart(rose[..., None] if per_point else rose, new, v, weight, restarts)
 
     text = f"function_restart({getattr(value, '__qualname__', repr(value))})"
     return Rule(step, name="function_restart", text=text, made_by=(function_restart, (value,)))
@@ -174,15 +183,14 @@ def clipped(rule: Rule) -> Rule:
     def shorten(step: Callable[..., Any]) -> Callable[..., Any]:
         def shortened_step(*args: Any, threshold: Any, **letters: Any) -> Any:
             *state, grad = args
-            if not np.all(np.asarray(threshold) > 0):
-                raise RuleError(f"threshold is {np.min(threshold):g}; give a positive length.")
+            _refuse_unpositive(threshold)
 
             def shortened(theta: Any) -> Any:
                 gradient = grad(theta)
                 length = _norm(gradient, threshold)
                 # Where there is nothing to shorten, the factor is exactly 1.
-                longer = length > threshold
-                return gradient * np.where(longer, threshold / np.where(longer, length, threshold), 1.0)
+                longer, where = length > threshold, namespace(length).where
+                return gradient * where(longer, threshold / where(longer, length, threshold), 1.0)
 
             return step(*state, shortened, **letters)
 
@@ -203,6 +211,15 @@ def clipped(rule: Rule) -> Rule:
     return made.at(**{n: v for n, v in rule.setting.items() if base.defaults.get(n) is not v})
 
 
+def _refuse_unpositive(threshold: Any) -> None:
+    try:
+        least = np.min(np.asarray(threshold))
+    except Exception:  # a tracer: what cannot be read is not checked
+        return
+    if not least > 0:
+        raise RuleError(f"threshold is {least:g}; give a positive length.")
+
+
 def _signum(theta: Any, m: Any, grad: Any, *, eta: Any, gamma: Any) -> Any:
     """SignSGD with momentum: the sign of the averaged gradient, a step of eta in every coordinate.
 
@@ -217,7 +234,7 @@ def _signum(theta: Any, m: Any, grad: Any, *, eta: Any, gamma: Any) -> Any:
     Source: Bernstein, Wang, Azizzadenesheli and Anandkumar 2018, Algorithm 2
     """
     m = gamma * m + (1 - gamma) * grad(theta)
-    return theta - eta * np.sign(m), m
+    return theta - eta * namespace(m).sign(m), m
 
 
 def _lion(
@@ -237,7 +254,8 @@ def _lion(
     """
     gradient = grad(theta)
     ahead = beta1 * m + (1 - beta1) * gradient
-    return (1 - eta * weight_decay) * theta - eta * np.sign(ahead), beta2 * m + (1 - beta2) * gradient
+    sign = namespace(ahead).sign(ahead)
+    return (1 - eta * weight_decay) * theta - eta * sign, beta2 * m + (1 - beta2) * gradient
 
 
 def _normalized_momentum(theta: Any, m: Any, grad: Any, *, eta: Any, gamma: Any) -> Any:
@@ -255,7 +273,7 @@ def _normalized_momentum(theta: Any, m: Any, grad: Any, *, eta: Any, gamma: Any)
     """
     m = gamma * m + (1 - gamma) * grad(theta)
     length = _norm(m, eta, gamma)
-    return theta - eta * (m / np.where(length == 0, 1 + 0 * length, length)), m
+    return theta - eta * (m / namespace(length).where(length == 0, 1 + 0 * length, length)), m
 
 
 def _adam(
@@ -275,10 +293,62 @@ def _adam(
     Not to be confused with: bias_corrected, which divides a sum and not an average
     Source: Kingma and Ba 2015, Algorithm 1
     """
-    gradient = grad(theta)
+    m, s, root = _moments(m, s, grad(theta), beta1, beta2, eps, t)
+    return theta - eta * (m / (1 - beta1**t)) / root, m, s
+
+
+def _moments(m: Any, s: Any, gradient: Any, beta1: Any, beta2: Any, eps: Any, t: Any) -> tuple[Any, Any, Any]:
+    """Both averages after the newest gradient, and Adam's denominator."""
     m = beta1 * m + (1 - beta1) * gradient
     s = beta2 * s + (1 - beta2) * gradient**2
-    return theta - eta * (m / (1 - beta1**t)) / (np.sqrt(s / (1 - beta2**t)) + eps), m, s
+    return m, s, namespace(s).sqrt(s / (1 - beta2**t)) + eps
+
+
+def _adamw(
+    theta: Any, m: Any, s: Any, grad: Any, *, eta: Any, beta1: Any = 0.9, beta2: Any = 0.999,
+    eps: Any = 1e-8, weight_decay: Any = 0.01, t: Any,
+) -> Any:  # fmt: skip
+    """AdamW: Adam, and apart from its averages theta shrinks by eta weight_decay each step.
+
+        m_t = beta1 m_{t-1} + (1 - beta1) grad(theta_{t-1})
+        s_t = beta2 s_{t-1} + (1 - beta2) grad(theta_{t-1})²
+        d_t = (m_t / (1 - beta1^t)) / (sqrt(s_t / (1 - beta2^t)) + eps)
+        theta_t = (1 - eta weight_decay) theta_{t-1} - eta d_t
+
+    Gradient read at: theta
+    Reports: theta, where the gradient is read
+    Units: theta [theta], m [gradient], s [gradient²]; eta [theta], eta weight_decay [1]
+    Start: m = 0, s = 0
+    Not to be confused with: adam on a loss with an L2 penalty, which divides the penalty's gradient by the
+        root of s as well. The default 0.01 is PyTorch's; optax's is 1e-4
+    Source: Loshchilov and Hutter 2019, Algorithm 2, with the schedule multiplier in eta
+    """
+    new, m, s = _adam(theta, m, s, grad, eta=eta, beta1=beta1, beta2=beta2, eps=eps, t=t)
+    return new - eta * weight_decay * theta, m, s
+
+
+def _nadam(
+    theta: Any, m: Any, s: Any, grad: Any, *, eta: Any, beta1: Any = 0.9, beta2: Any = 0.999,
+    eps: Any = 1e-8, t: Any,
+) -> Any:  # fmt: skip
+    """NAdam: Adam whose averaged gradient looks one step ahead, as Nesterov's momentum does.
+
+        m_t = beta1 m_{t-1} + (1 - beta1) grad(theta_{t-1})
+        s_t = beta2 s_{t-1} + (1 - beta2) grad(theta_{t-1})²
+        n_t = beta1 m_t / (1 - beta1 beta1^t) + (1 - beta1) grad(theta_{t-1}) / (1 - beta1^t)
+        theta_t = theta_{t-1} - eta n_t / (sqrt(s_t / (1 - beta2^t)) + eps)
+
+    Gradient read at: theta
+    Reports: theta, where the gradient is read
+    Units: theta [theta], m [gradient], s [gradient²]; eta [theta]
+    Start: m = 0, s = 0
+    Not to be confused with: adam; torch.optim.NAdam, which warms beta1 up by a schedule of its own. This is
+        the constant beta1 of optax.nadam
+    Source: Dozat 2016, Algorithm 2, at constant beta1
+    """
+    m, s, root = _moments(m, s, gradient := grad(theta), beta1, beta2, eps, t)
+    ahead = beta1 * m / (1 - beta1 * beta1**t) + (1 - beta1) * gradient / (1 - beta1**t)
+    return theta - eta * ahead / root, m, s
 
 
 gradient_restart: Final = Rule(_gradient_restart, name="gradient_restart")
@@ -287,8 +357,11 @@ signum: Final = Rule(_signum, name="signum")
 lion: Final = Rule(_lion, name="lion")
 normalized_momentum: Final = Rule(_normalized_momentum, name="normalized_momentum")
 adam: Final = Rule(_adam, name="adam")
+adamw: Final = Rule(_adamw, name="adamw")
+nadam: Final = Rule(_nadam, name="nadam")
 
 #: The rules of this module by name; `function_restart` and `clipped` make more.
 NONLINEAR: Final[dict[str, Rule]] = {
-    made.name: made for made in (gradient_restart, fixed_restart, signum, lion, normalized_momentum, adam)
+    made.name: made
+    for made in (gradient_restart, fixed_restart, signum, lion, normalized_momentum, adam, adamw, nadam)
 }

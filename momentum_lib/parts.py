@@ -52,6 +52,7 @@ class Parts:
 
     __slots__ = ("parts",)
     __array_ufunc__ = None  # NumPy's arrays and numbers leave the arithmetic to us
+    ndim = 1  # a point, whatever the shapes of its parts
 
     def __init__(self, parts: Iterable[Any]) -> None:
         self.parts = tuple(parts)

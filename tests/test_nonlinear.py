@@ -1,23 +1,29 @@
 """Rules outside the linear domain: published behavior, grids, and that none passes for a matrix."""
 
+import hashlib
+import importlib
 import pickle
 
 import numpy as np
 import pytest
 
 from momentum_lib import RULES, NotLinear, RuleError, heavy_ball, nesterov, run, torch_sgd
+from momentum_lib.clock import Clock
 from momentum_lib.definition import CARD_FIELDS
 from momentum_lib.nonlinear import (
     NONLINEAR,
     adam,
+    adamw,
     clipped,
     fixed_restart,
     function_restart,
     gradient_restart,
     lion,
+    nadam,
     normalized_momentum,
     signum,
 )
+from momentum_lib.parts import Parts, namespace
 from momentum_lib.problems import Quadratic, Rosenbrock
 from momentum_lib.schedules import nesterov_sequence
 from momentum_lib.spectrum.probing import iteration_matrix
@@ -31,6 +37,8 @@ EVERY = [
     lion.at(eta=0.01, weight_decay=0.1),
     normalized_momentum.at(eta=0.01, gamma=0.9),
     adam.at(eta=0.01),
+    adamw.at(eta=0.01),
+    nadam.at(eta=0.01),
     clipped(heavy_ball.at(eta=0.1, gamma=0.9)).at(threshold=0.5),
 ]
 
@@ -73,6 +81,58 @@ class TestEveryNonlinearRule:
         assert run(there, F.grad, np.zeros(3), 9).theta[-1] == pytest.approx(
             run(rule, F.grad, np.zeros(3), 9).theta[-1], rel=1e-15
         )
+
+
+#: The bits of 120 steps from three starts, written down when the arithmetic was NumPy's alone.
+BITS = {
+    "gradient_restart": "e9b557671ff8c454", "function_restart": "5410a8727d3760b5",
+    "fixed_restart": "0c45894dcb646790", "signum": "b8792aef04142593", "lion": "ec259e44fe8191cb",
+    "normalized_momentum": "8c50cfb3253fbf48", "adam": "b6909393cd78204a",
+    "clipped_heavy_ball": "fc248e9e01bcf8a6",
+}  # fmt: skip
+
+
+class TestEveryLibrarysArrays:
+    """A point in two parts, a vector and a matrix; the reference is the same point as one NumPy vector."""
+
+    SHAPES = ((3,), (2, 2))
+
+    def split(self, values, array):
+        ends = np.cumsum([np.prod(shape) for shape in self.SHAPES])[:-1]
+        pieces = zip(np.split(values, ends), self.SHAPES, strict=True)
+        return Parts(array(piece.reshape(shape)) for piece, shape in pieces)
+
+    def walk(self, rule, theta, curvature, steps=40):
+        if rule.name == "function_restart":
+            rule = function_restart(lambda x: namespace(x).sum(curvature * x * x)).at(**rule.setting)
+        clock, state = Clock(rule), rule.init(theta)
+        for t in range(1, steps + 1):
+            state = clock.advance(state, lambda x: curvature * (x - 0.1), t)
+        return state[0]
+
+    @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-12)])
+    @pytest.mark.parametrize("library", ["numpy", "jax", "torch"])
+    @pytest.mark.parametrize("rule", EVERY, ids=lambda r: r.name)
+    def test_a_point_in_parts_takes_the_steps_of_the_whole_point(self, rule, library, dtype, tolerance):
+        module = importlib.import_module("jax.numpy") if library == "jax" else pytest.importorskip(library)
+        curvature, start = np.geomspace(0.02, 1, 7), np.linspace(-1, 2, 7)
+        wanted = self.walk(rule, start, curvature)
+        with pytest.importorskip("jax").enable_x64(dtype is np.float64):
+            given = (self.split(values.astype(dtype), module.asarray) for values in (start, curvature))
+            parts = self.walk(rule, *given).parts
+        assert [tuple(part.shape) for part in parts] == list(self.SHAPES)
+        assert all(str(part.dtype).endswith(np.dtype(dtype).name) for part in parts)
+        assert np.abs(np.concatenate([np.ravel(p) for p in parts]) - wanted).max() <= tolerance * 2
+
+    @pytest.mark.skipif(np.__version__ < "2", reason="the bits are those of NumPy 2")
+    @pytest.mark.parametrize("rule", [r for r in EVERY if r.name in BITS], ids=lambda r: r.name)
+    def test_numpys_bits_are_what_they_were(self, rule):
+        told = hashlib.sha256()
+        for start in (np.zeros(3), np.ones(3, np.float32), np.random.default_rng(0).standard_normal((4, 3))):
+            for one in (rule, rule.at(eta=np.array([0.02, 0.1])))[: start.ndim]:
+                for slot in run(one, F.grad, start, 120).slots.values():
+                    told.update((slot + 0.0).tobytes())
+        assert told.hexdigest()[:16] == BITS[rule.name]
 
 
 def test_every_one_is_here_and_has_a_card_in_the_index_of_the_house():
@@ -193,11 +253,13 @@ class TestDefinitions:
             (adam.at(eta=0.05), {"learning_rate": 0.05}),
             (adam.at(eta=0.05, beta1=0.5, beta2=0.9, eps=1e-3),
              {"learning_rate": 0.05, "b1": 0.5, "b2": 0.9, "eps": 1e-3}),
+            (adamw.at(eta=0.05, weight_decay=0.1), {"learning_rate": 0.05, "weight_decay": 0.1}),
+            (nadam.at(eta=0.05, beta1=0.8), {"learning_rate": 0.05, "b1": 0.8}),
             (lion.at(eta=0.02, weight_decay=0.1), {"learning_rate": 0.02, "weight_decay": 0.1}),
         ],
         ids=repr,
     )  # fmt: skip
-    def test_adam_and_lion_are_optax(self, rule, theirs):
+    def test_they_are_optax(self, rule, theirs):
         optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
         f = Rosenbrock()
         with jax.enable_x64(True):
