@@ -491,3 +491,87 @@ def test_nbgrader_releases_and_autogrades_a_notebook(place, monkeypatch):
     assert told["success"], told
     with api.gradebook as book:
         assert book.find_submission(name, "ada").score == 1
+
+
+# ------------------------------------------------------------------------------------- slides and print
+
+CHROMIUM = shutil.which("chromium")
+#: The gate looks at three; the rest is looked at by `pytest --whole`.
+SAMPLED = [
+    pytest.param(n, id=n.number, marks=[] if n.number in ("02", "10", "15") else pytest.mark.whole)
+    for n in FOUND
+]
+OVERFLOWS = """() => [...document.querySelectorAll('.slide')].flatMap((slide, number) => {
+    const body = slide.querySelector('.body');
+    const over = [slide, body, ...body.children].some(
+        e => e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth + 1);
+    const size = parseFloat(getComputedStyle(body).fontSize);
+    return over || size < 16 || slide.querySelectorAll('img').length > 1 ? [`${number + 1}: ${size} px`] : [];
+})"""
+WIDE = """() => [...document.querySelectorAll('body *')].filter(e => e.clientWidth > 0
+    && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display != 'inline' && !e.closest('math')
+    ).map(e => e.textContent.slice(0, 60))"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, with every request but for the file itself counted."""
+    if not CHROMIUM:
+        pytest.skip("needs Chromium (apt-get install chromium)")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as run:
+        made = run.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def opened(browser, place):
+    pages = []
+
+    def see(kind, number, **size):
+        assert main(["course", kind, number, "--out", str(place)]) == 0
+        (file,) = place.glob("*.html")
+        page = browser.new_page(viewport=size)
+        pages.append(page)
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.emulate_media(media="print" if kind == "print" else "screen")
+        page.goto(file.as_uri())
+        page.wait_for_function("document.readyState == 'complete'")
+        assert [url for url in page.asked if not url.startswith(("file:", "data:"))] == []
+        return page
+
+    yield see
+    for page in pages:
+        page.close()
+
+
+@pytest.mark.parametrize("notebook", SAMPLED)
+def test_a_slide_holds_one_picture_and_nothing_overflows(opened, notebook):
+    page = opened("slides", notebook.number, width=1280, height=720)
+    assert page.evaluate(OVERFLOWS) == []
+    shown = page.evaluate("document.querySelectorAll('.slide.picture').length")
+    assert shown >= len({name for section in plans.sections(notebook) for name in section.figures})
+
+
+@pytest.mark.parametrize("notebook", SAMPLED)
+def test_print_has_no_imports_no_solutions_and_no_cut_lines(opened, notebook):
+    page = opened("print", notebook.number, width=680, height=1000)
+    assert page.evaluate(WIDE) == []
+    text = page.evaluate("document.body.innerText")
+    assert not re.search(r"^(import |from \w+ import)", text, flags=re.MULTILINE) and not re.search(
+        r"^Solution", text, re.M
+    )
+
+
+def test_the_keys_turn_the_slides(opened):
+    page = opened("slides", "02", width=1280, height=720)
+    for key, where in (("ArrowRight", 1), ("PageDown", 2), ("ArrowLeft", 1), (" ", 2)):
+        page.keyboard.press(key)
+        page.wait_for_function(f"Math.round(scrollY / innerHeight) == {where}")
+
+
+def test_a_notebook_that_does_not_exist_has_no_slides(place, capsys):
+    assert main(["course", "slides", "99", "--out", str(place)]) == 2
+    assert "There is no notebook '99'" in capsys.readouterr().err

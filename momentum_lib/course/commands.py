@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from momentum_lib.collection import notebooks
+from momentum_lib.collection import Notebook, notebooks, write_page
 from momentum_lib.course.questions import Exercise, choose, exercises
 
 __all__ = ["add_to", "carry_out"]
@@ -26,6 +26,13 @@ def add_to(commands: Any) -> None:
     ):
         copies = kinds.add_parser(kind, help=text)
         copies.add_argument("out", type=Path, help="a new folder")
+    for kind, text in (
+        ("slides", "slides of a notebook: a claim, its picture, what to see; one file, no network"),
+        ("print", "a notebook for paper: no imports, no solutions, room to write; one file, no network"),
+    ):
+        pages = kinds.add_parser(kind, help=text)
+        pages.add_argument("id", nargs="+", help="numbers of notebooks")
+        pages.add_argument("--out", type=Path, default=Path(), help="a folder (this one)")
     sheets = kinds.add_parser("sheet", help="a sheet for each student of a class, with numbers of their own")
     sheets.add_argument("id", nargs="+", help="exercises: 02.1, or 02 for all of notebook 02")
     sheets.add_argument("--roster", type=Path, required=True, help="CSV with the columns id and name")
@@ -53,8 +60,30 @@ def carry_out(options: argparse.Namespace, root: Path) -> int:
         write(root, found, options.out)
         print(f"{len(found)} notebooks: {options.out}/notebooks/")
         return 0
+    if options.kind in ("slides", "print"):
+        return _pages(options, root, found)
     known = [exercise for notebook in found for exercise in exercises(notebook)]
     return {"sheet": _sheet, "grade": _grade}[options.kind](options, known)
+
+
+def _pages(options: argparse.Namespace, root: Path, found: list[Notebook]) -> int:
+    try:
+        from momentum_lib.course import lectures
+    except ImportError as error:
+        raise ValueError(
+            f"Slides and print need {error.name}, of the extra lab: uv sync --extra lab."
+        ) from None
+
+    by_number = {notebook.number: notebook for notebook in found}
+    for id in options.id:
+        if id.zfill(2) not in by_number:
+            raise ValueError(f"There is no notebook {id!r}; there are {', '.join(by_number)}.")
+    make = lectures.slides if options.kind == "slides" else lectures.printed
+    for id in options.id:
+        notebook = by_number[id.zfill(2)]
+        file = options.out / f"{notebook.stem}.{options.kind}.html"
+        print(write_page(file, make(root, notebook), "A lecture"))
+    return 0
 
 
 def _sheet(options: argparse.Namespace, known: list[Exercise]) -> int:
