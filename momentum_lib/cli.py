@@ -60,24 +60,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if more and options.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
+        return _carry_out(options, more)
+    except ValueError as error:
+        print(f"momentum: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `| head`: who reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:  # a full disk, a folder that cannot be written
+        print(f"momentum: {error.filename}: {error.strerror}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("momentum: interrupted; what was finished is in place, the next run takes up the rest.")
+        return 130
+
+
+def _carry_out(options: argparse.Namespace, more: Sequence[str]) -> int:
+    try:
         root = find_root()
+    except ValueError:
+        if options.command != "list":
+            raise
+        status = _list([])  # the library alone, installed from a wheel
+        print("They are in the collection's folder; run `momentum list` there.")
+    else:
         _refuse_others(root)
         if options.command == "lab":
             return _lab(root, more)
         if options.command == "course":
             return course.carry_out(options, root)
         known = notebooks(root)
-        if options.command == "list":
-            return _list(known)
         if options.command == "book":
             return _book(root, zipped=options.zip)
-        return _reproduce(_choose(options.id, known), known, root, options)
-    except ValueError as error:
-        print(f"momentum: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("momentum: interrupted; what was finished is in place, the next run takes up the rest.")
-        return 130
+        if options.command == "reproduce":
+            return _reproduce(_choose(options.id, known), known, root, options)
+        status = _list(known)
+    sys.stdout.flush()  # here, where a pipe that was closed is expected
+    return status
 
 
 def _refuse_others(root: Path) -> None:

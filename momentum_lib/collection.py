@@ -14,6 +14,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -24,12 +25,14 @@ __all__ = [
     "Notebook",
     "NotebookError",
     "caption",
+    "check_name",
     "find_root",
     "machine_path",
     "notebooks",
     "output_texts",
     "parse_cell",
     "write_page",
+    "write_together",
     "write_whole",
 ]
 
@@ -307,6 +310,17 @@ def caption(figures: Path, name: str) -> tuple[str, str]:
     return text, told.get("alt", text)
 
 
+def check_name(what: str, name: Any) -> None:
+    """Refuse a name that is more than words: it becomes that of a file, and leads out of no folder.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+        raise ValueError(f"{what} is named in lower-case words joined by hyphens, got {name!r}.")
+
+
 def write_page(path: str | Path, page: str, what: str) -> Path:
     """Write a page that stands alone.
 
@@ -324,7 +338,22 @@ def write_page(path: str | Path, page: str, what: str) -> Path:
 
 def write_whole(file: Path, content: bytes) -> None:
     """Write a file beside its place and move it there: a reader or a kill meets the old or the new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.write_bytes(content)
-    part.replace(file)
+    write_together({file: content})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files beside their places, and only once all of them are written move them there.
+
+    A full disk or a folder that cannot be written is met before anything has changed.
+    """
+    parts = {file: file.with_name(f".{file.name}.{os.getpid()}") for file in contents}
+    try:
+        for file, part in parts.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(contents[file])
+        for file, part in parts.items():
+            part.replace(file)
+    finally:
+        for part in parts.values():
+            with suppress(OSError):  # moved, or never made
+                part.unlink(missing_ok=True)

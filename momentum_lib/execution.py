@@ -1,22 +1,27 @@
 """Executing notebooks: fresh kernels, whole files or none, and a memory of what is up to date.
 
 A notebook runs with its figures, results and records led into a folder of the run, below the ignored
-``.momentum/``. Only when it has succeeded are its results, its figures and then itself moved into place,
-each by one rename, and its state is noted last: whatever a kill interrupts, every file is whole, and the
-next run takes up what is not noted. The trainings of a long campaign are kept one by one besides, in
+``.momentum/``. Only when it has succeeded are its results, its figures and itself written, each moved into
+place by one rename, and its state last: whatever a kill interrupts, every file is whole, and the next run
+takes up what is not noted. What agrees with what is committed stays as it is, so that another machine,
+which rounds otherwise, changes no file. The trainings of a long campaign are kept one by one besides, in
 ``.momentum/trainings``, so that a full run never does one twice.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import errno
 import functools
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -30,7 +35,7 @@ from typing import Any, Final
 import nbformat
 import psutil
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from momentum_lib.collection import (
     Execution,
@@ -38,7 +43,7 @@ from momentum_lib.collection import (
     NotebookError,
     machine_path,
     output_texts,
-    write_whole,
+    write_together,
 )
 
 __all__ = ["FIGURE_KINDS", "Outcome", "execute", "normalize", "tidy_before_saving"]
@@ -47,6 +52,9 @@ __all__ = ["FIGURE_KINDS", "Outcome", "execute", "normalize", "tidy_before_savin
 CELL_LIMIT: Final = 600
 
 FIGURE_KINDS: Final = ("png", "svg", "csv")
+
+#: Outputs that are compared by eye and not by letter.
+PICTURES: Final = ("image/png", "image/jpeg")
 
 #: Seconds between two looks at how far a campaign is.
 LOOK: Final = 1.0
@@ -128,6 +136,7 @@ def execute(
         try:
             return waiting.result()
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would leave kernels behind
             for loop, task in running:
                 loop.call_soon_threadsafe(task.cancel)
             raise
@@ -145,7 +154,7 @@ async def _one(
         again = f"remove {memory.relative_to(root).as_posix()} to run it all the same"
         return Outcome(notebook, "current", f"up to date; {again}", records=records)
     staged = folder / notebook.stem
-    figures, results, told = staged / "figures", staged / "results", staged / "progress"
+    figures, results, trained = staged / "figures", staged / "results", staged / "progress"
     figures.mkdir(parents=True)
     execution = Execution(
         figures=str(figures),
@@ -154,7 +163,7 @@ async def _one(
         notebook=notebook.stem,
         full="1" if full else "",
         results=str(results),
-        progress=str(told),
+        progress=str(trained),
     )
     began, started = time.monotonic(), 0
 
@@ -163,32 +172,49 @@ async def _one(
         started += 1
         progress(notebook, started, "")
 
+    def ended(status: str, message: str) -> Outcome:
+        seconds = time.monotonic() - began
+        return Outcome(notebook, status, message, seconds, _records(staged / "records"))
+
     try:
-        async with _following(told, lambda text: progress(notebook, started, text)):
+        async with _following(trained, lambda text: progress(notebook, started, text)):
             node = await _run_cells(notebook, execution, None if full else CELL_LIMIT, starts)
         node = normalize(node)
         _refuse_machine_paths(notebook, node, root)
         _refuse_missing("figures", "save", notebook.figures, notebook, figures)
         if full:
             _refuse_missing("campaigns", "measured", notebook.results, notebook, results)
+        records = _records(staged / "records")
+        told = f"figures: {len(notebook.figures)}"
+        if not check:
+            kept = [name for name in notebook.figures if _agrees(name, figures, root / "figures")]
+            cells = _keep_outputs(node, notebook)
+            new = [*(name for name in notebook.figures if name not in kept), *(f"cell {n}" for n in cells)]
+            told += f", new: {', '.join(new)}" if new else ", nothing new"
+            places = [(results, file) for file in (_results(notebook, root) if full else [])]
+            places += [
+                (root / "figures" if name in kept else figures, root / "figures" / f"{name}.{kind}")
+                for name in notebook.figures
+                for kind in FIGURE_KINDS
+            ]
+            contents = {file: (made / file.name).read_bytes() for made, file in places}
+            contents[notebook.path] = f"{nbformat.writes(node)}\n".encode()
+            digests = {str(file.relative_to(root)): _digest(content) for file, content in contents.items()}
+            state = {"key": key, "files": digests, "records": records}
+            write_together({**contents, memory: json.dumps(state).encode()})
     except CellExecutionError as error:
-        status, message = "failed", re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    except (NotebookError, RuntimeError, TimeoutError) as error:  # a cell's time limit, a dead kernel
-        status, message = "failed", str(error)
-    else:
-        status, message = "done", f"figures: {len(notebook.figures)}"
-    seconds = time.monotonic() - began
-    records = _records(staged / "records")
-    if status == "done" and not check:
-        measured = _results(notebook, root) if full else []
-        drawn = [root / "figures" / f"{name}.{kind}" for name in notebook.figures for kind in FIGURE_KINDS]
-        for made, files in ((results, measured), (figures, drawn)):
-            for file in files:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                (made / file.name).replace(file)
-        write_whole(notebook.path, f"{nbformat.writes(node)}\n".encode())
-        _remember(memory, key, [*measured, *drawn, notebook.path], root, records)
-    return Outcome(notebook, status, message, seconds, records)
+        traceback = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+        return ended("failed", f"cell {started} raised {error.ename}: {error.evalue}\n{traceback}")
+    except DeadKernelError:
+        return ended("failed", f"the kernel died in cell {started}, killed or out of memory")
+    except CellTimeoutError:
+        return ended("failed", f"cell {started} did not end within {CELL_LIMIT} s")
+    except OSError as error:
+        where = error.filename or notebook.path.name
+        return ended("failed", f"{error.strerror}: {where}; what is committed stayed as it was")
+    except (NotebookError, RuntimeError) as error:
+        return ended("failed", str(error))
+    return ended("done", told)
 
 
 @asynccontextmanager
@@ -226,7 +252,7 @@ async def _run_cells(
         resources={"metadata": {"path": str(notebook.path.parent)}},
         on_cell_start=lambda cell, cell_index: starts() if cell.cell_type == "code" else None,
         record_timing=False,
-        coalesce_streams=True,
+        coalesce_streams=False,  # minutes for one long line: `normalize` does it
         store_widget_state=False,
         extra_arguments=["--log-level=ERROR"],  # not how the kernel talks to us, on every start
     )
@@ -236,7 +262,7 @@ async def _run_cells(
 def normalize(node: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Leave in an executed notebook only what another run of it on another machine gives again.
 
-    Cells are numbered in order; what `tidy` takes goes.
+    Cells are numbered in order, what they print is one text; what `tidy` takes goes.
     """
     count = 0
     for cell in node.cells:
@@ -246,11 +272,37 @@ def normalize(node: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if cell.source.strip():
             count += 1
             cell.execution_count = count
+        cell.outputs = _joined(cell.outputs)
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = count
     tidy(node)
     return nbformat.from_dict(node)
+
+
+def _joined(outputs: Iterable[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Outputs with one stream of each name, where its first piece came; of neighbors stdout stands first.
+
+    How far a line was taken back is not shown: of what is between carriage returns the last is left.
+    """
+    found: list[nbformat.NotebookNode] = []
+    pieces: dict[str, list[str]] = {}
+    for output in outputs:
+        if output.output_type != "stream":
+            found.append(output)
+        elif output.name in pieces:
+            pieces[output.name].append(output.text)
+        else:
+            pieces[output.name] = [output.text]
+            found.append(output)
+    for place, output in enumerate(found):
+        if output.output_type == "stream":
+            lines = "".join(pieces[output.name]).split("\n")
+            output.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+            before = found[place - 1] if place else output
+            if output.name == "stdout" and before.get("name") == "stderr":
+                found[place - 1 : place + 1] = output, before
+    return found
 
 
 def tidy(node: dict[str, Any]) -> None:
@@ -294,6 +346,71 @@ def _refuse_missing(what: str, call: str, names: Iterable[str], notebook: Notebo
             f"{notebook.stem} names {what} it did not write: {', '.join(sorted(missing))}; "
             f"call {call} on every run."
         )
+
+
+# ------------------------------------------------------------------------------------ what is committed
+
+
+def _agrees(name: str, made: Path, committed: Path) -> bool:
+    """Whether a figure is the committed one: its numbers within their tolerance, and to the eye."""
+    from momentum_lib.plots import difference
+
+    if not all((committed / f"{name}.{kind}").is_file() for kind in FIGURE_KINDS):
+        return False
+    text = (made / f"{name}.csv").read_text(encoding="utf-8")
+    old = (committed / f"{name}.csv").read_text(encoding="utf-8")
+    if text.partition("\n")[0] != old.partition("\n")[0]:  # title, caption, tolerances
+        return False
+    pictures = ((folder / f"{name}.png").read_bytes() for folder in (made, committed))
+    return not difference(name, text, committed / f"{name}.csv") and _look_alike(*pictures)
+
+
+def _look_alike(one: bytes, other: bytes) -> bool:
+    """Whether two PNGs show the same: no square of 8 x 8 pixels differs by a tenth of black to white."""
+    import numpy as np
+    from matplotlib.image import imread
+
+    if one == other:
+        return True
+    try:
+        a, b = (imread(io.BytesIO(picture)) for picture in (one, other))
+    except (OSError, SyntaxError):  # no picture, as its reader says it
+        return False
+    if a.shape != b.shape:
+        return False
+    away = np.abs(a - b).max(axis=-1) if a.ndim == 3 else np.abs(a - b)
+    rows, columns = (-(-size // 8) * 8 for size in away.shape)
+    away = np.pad(away, ((0, rows - away.shape[0]), (0, columns - away.shape[1])))
+    return bool(away.reshape(rows // 8, 8, columns // 8, 8).mean(axis=(1, 3)).max() < 0.1)
+
+
+def _keep_outputs(node: nbformat.NotebookNode, notebook: Notebook) -> list[int]:
+    """Put back a cell's committed outputs where the new ones say the same; the numbers of all other cells."""
+    committed = normalize(nbformat.reads(json.dumps(notebook.content), as_version=4))
+    others = []
+    for cell, before in zip(node.cells, committed.cells, strict=True):
+        if cell.cell_type != "code":
+            continue
+        if [*map(_told, cell.outputs)] == [*map(_told, before.outputs)] and all(
+            _look_alike(*map(base64.b64decode, pictures))
+            for pictures in zip(_pictures(cell), _pictures(before), strict=True)
+        ):
+            cell.outputs = before.outputs
+        else:
+            others.append(cell.execution_count)
+    return others
+
+
+def _told(output: nbformat.NotebookNode) -> dict[str, Any]:
+    """An output without the bytes of its pictures."""
+    data = {form: form in PICTURES or text for form, text in output.get("data", {}).items()}
+    return {**output, "data": data}
+
+
+def _pictures(cell: nbformat.NotebookNode) -> list[str]:
+    return [
+        text for output in cell.outputs for form, text in output.get("data", {}).items() if form in PICTURES
+    ]
 
 
 # ------------------------------------------------------------------------------------- what is up to date
@@ -343,18 +460,13 @@ def _remembered(memory: Path, key: str, root: Path) -> list[dict[str, Any]] | No
     """The records of the last run if nothing has changed since, neither its causes nor its files."""
     if not memory.is_file():
         return None
-    state = json.loads(memory.read_text(encoding="utf-8"))
-    files = {root / name: digest for name, digest in state["files"].items()}
-    if state["key"] != key or any(not f.is_file() or _digest(f.read_bytes()) != d for f, d in files.items()):
+    try:
+        state = json.loads(memory.read_text(encoding="utf-8"))
+        files = {root / name: digest for name, digest in state["files"].items()}
+        known = state["key"] == key and all(_digest(f.read_bytes()) == d for f, d in files.items())
+        return list(state["records"]) if known else None
+    except (ValueError, TypeError, KeyError, AttributeError, OSError):  # broken, or a file of it is gone
         return None
-    return list(state["records"])
-
-
-def _remember(
-    memory: Path, key: str, files: Sequence[Path], root: Path, records: list[dict[str, Any]]
-) -> None:
-    digests = {str(file.relative_to(root)): _digest(file.read_bytes()) for file in files}
-    write_whole(memory, json.dumps({"key": key, "files": digests, "records": records}).encode())
 
 
 def _records(file: Path) -> list[dict[str, Any]]:
@@ -365,12 +477,15 @@ def _records(file: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def _run_folder(root: Path, check: bool) -> Iterator[Path]:
-    """A folder for what is on its way; on the collection's disk, so that a move is a rename."""
+    """A folder for what is on its way."""
     if check:
         with tempfile.TemporaryDirectory() as elsewhere:
             yield Path(elsewhere)
         return
-    for left in (root / ".momentum").glob("run-*"):
+    for place in (root / "figures", root / "notebooks"):
+        if place.exists() and not os.access(place, os.W_OK):  # told now, not after the run
+            raise OSError(errno.EROFS, "cannot be written", str(place))
+    for left in (root / ".momentum").glob("run-[0-9]*"):
         if not psutil.pid_exists(int(left.name.removeprefix("run-"))):
             shutil.rmtree(left, ignore_errors=True)  # of a killed run
     folder = root / ".momentum" / f"run-{os.getpid()}"

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from momentum_lib.collection import Execution, find_root, write_whole
+from momentum_lib.collection import Execution, check_name, find_root, write_whole
 from momentum_lib.definition import Rule
 from momentum_lib.learning.tasks import Task
 from momentum_lib.learning.training import describe_training, train
@@ -214,8 +214,9 @@ def measured(name: str, trials: Iterable[Trial]) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        There is no committed result, or it was made from other trials.
+        There is no committed result, it was made from other trials, or a name that is more than words.
     """
+    check_name("A campaign", name)
     trials = list(trials)
     made_from = _digest([trial.settings for trial in trials])
     root = find_root()

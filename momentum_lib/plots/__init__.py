@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from momentum_lib.collection import Execution, find_root, write_whole
+from momentum_lib.collection import Execution, check_name, find_root, write_whole
 from momentum_lib.definition import Rule
 from momentum_lib.plots.canvas import Picture, columns_of
 
@@ -179,8 +178,7 @@ def save(
     AssertionError
         The numbers differ from the reference; names figure, column, row and both values.
     """
-    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
-        raise ValueError(f"A figure is named in lower-case words joined by hyphens, got {name!r}.")
+    check_name("A figure", name)
     if not isinstance(fig, Figure):
         views = [fig] if isinstance(fig, Picture) else list(fig)
         fig, caption = views[0].fig, caption or " ".join(view.caption for view in views)
@@ -211,7 +209,8 @@ def save(
     if not execution.figures:
         print(f"saved beside the committed figures, in .momentum/figures/{name}.png")
     if execution.figures_reference:
-        _compare(name, text, Path(execution.figures_reference) / f"{name}.csv")
+        if found := difference(name, text, Path(execution.figures_reference) / f"{name}.csv"):
+            raise AssertionError(found)
 
 
 def _joined(views: Sequence[Picture]) -> dict[str, Any]:
@@ -278,14 +277,12 @@ def _to_csv(header: Mapping[str, Any], columns: Mapping[str, Any]) -> str:
     return f"# {json.dumps(header, ensure_ascii=False)}\n{table}"
 
 
-def _compare(name: str, text: str, reference: Path) -> None:
-    """Hold new numbers against committed ones, within the committed tolerances."""
+def difference(name: str, text: str, reference: Path) -> str:
+    """Where new numbers leave the committed ones, by the committed tolerances; empty where nowhere."""
     import pandas as pd
 
     if not reference.is_file():
-        raise AssertionError(
-            f"Figure {name} has no committed {reference.name}; run `momentum reproduce {name}`."
-        )
+        return f"Figure {name} has no committed {reference.name}; run `momentum reproduce {name}`."
     committed = reference.read_text(encoding="utf-8")
     header = json.loads(committed.partition("\n")[0].removeprefix("#"))
     ours, theirs = (
@@ -294,15 +291,16 @@ def _compare(name: str, text: str, reference: Path) -> None:
     )
     if list(ours) != list(theirs):
         changed = sorted(set(ours) ^ set(theirs)) or list(ours)
-        raise AssertionError(f"Figure {name} has other columns than {reference.name}: {', '.join(changed)}.")
+        return f"Figure {name} has other columns than {reference.name}: {', '.join(changed)}."
     if len(ours) != len(theirs):
-        raise AssertionError(f"Figure {name}: {len(ours)} rows here, {len(theirs)} in {reference.name}.")
+        return f"Figure {name}: {len(ours)} rows here, {len(theirs)} in {reference.name}."
     for column in theirs:
         new, old = ours[column], theirs[column]
         x, y = (pd.to_numeric(each, errors="coerce").astype(float) for each in (new, old))
         close = np.isclose(x, y, rtol=header["rtol"], atol=header["atol"])
         for row in np.flatnonzero((new != old) & ~close):
-            raise AssertionError(
+            return (
                 f"Figure {name}, column {column}, row {row}: {new[row]} here, {old[row]} in {reference.name} "
                 f"(rtol {header['rtol']:g}, atol {header['atol']:g})."
             )
+    return ""
