@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from momentum_lib.clock import count_of
+from momentum_lib.parts import namespace
 
 __all__ = [
     "Schedule",
@@ -50,7 +51,9 @@ class Schedule:
     """
 
     def __call__(self, t: npt.ArrayLike) -> Any:
-        """Return the value at step t, or the array of values at an array of steps."""
+        """Return the value at step t, or the array of values at an array of steps; a tracer is not checked."""
+        if namespace(t) is not np:
+            return self.law(t)
         steps = np.asarray(t)
         if not (steps >= 1).all():
             raise ValueError(
@@ -103,7 +106,7 @@ class linear_ramp(Schedule):  # noqa: N801
         count_of("steps", self.steps, 2)
 
     def law(self, t: Any) -> Any:  # noqa: D102
-        return self.start + (self.stop - self.start) * np.minimum((t - 1) / (self.steps - 1), 1.0)
+        return self.start + (self.stop - self.start) * namespace(t).minimum((t - 1) / (self.steps - 1), 1.0)
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,8 @@ class step_schedule(Schedule):  # noqa: N801
             )
 
     def law(self, t: Any) -> Any:  # noqa: D102
-        return np.asarray(self.values)[np.searchsorted(self.boundaries, t, side="left")]
+        xp = namespace(t)
+        return xp.asarray(self.values)[xp.searchsorted(xp.asarray(self.boundaries), t, side="left")]
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ class warmup(Schedule):  # noqa: N801
         count_of("steps", self.steps, 1)
 
     def law(self, t: Any) -> Any:  # noqa: D102
-        return self.value * np.minimum(t / self.steps, 1.0)
+        return self.value * namespace(t).minimum(t / self.steps, 1.0)
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,7 @@ class sutskever(Schedule):  # noqa: N801
         count_of("period", self.period, 1)
 
     def law(self, t: Any) -> Any:  # noqa: D102
-        return np.minimum(1 - 1 / (2 * (t // self.period + 1)), self.gamma_max)
+        return namespace(t).minimum(1 - 1 / (2 * (t // self.period + 1)), self.gamma_max)
 
 
 @dataclass(frozen=True)
@@ -234,6 +238,12 @@ class nesterov_sequence(Schedule):  # noqa: N801
     """
 
     def law(self, t: Any) -> Any:  # noqa: D102
+        if namespace(t) is not np:  # the table stays on the host
+            import jax
+
+            like = jax.ShapeDtypeStruct(t.shape, jax.numpy.result_type(float))
+            host = functools.partial(np.asarray, dtype=like.dtype)
+            return jax.pure_callback(lambda t: host(self(np.asarray(t))), like, t, vmap_method="sequential")
         if t.max(initial=1) > _TABLED:
             raise ValueError(f"nesterov_sequence is a table up to step {_TABLED}, got {t.max():.3g}.")
         t = t.astype(int)
@@ -269,7 +279,7 @@ class nesterov_simple(Schedule):  # noqa: N801
     """
 
     def law(self, t: Any) -> Any:  # noqa: D102
-        return np.maximum(t - 2, 0) / (t + 1)
+        return namespace(t).maximum(t - 2, 0) / (t + 1)
 
 
 @dataclass(frozen=True)
@@ -300,8 +310,16 @@ class then(Schedule):  # noqa: N801
     def law(self, t: Any) -> Any:  # noqa: D102
         if t.ndim:
             return np.array([self.law(one) for one in t])
-        part, at = (self.first, t) if t <= self.steps else (self.second, t - self.steps)
-        return part(at) if callable(part) else part
+        parts = (self.first, t), (self.second, t - self.steps)
+        if namespace(t) is np:
+            return self._part(*parts[int(t > self.steps)])
+        xp = namespace(t)
+        first, second = (self._part(part, xp.maximum(at, 1)) for part, at in parts)
+        return xp.where(t <= self.steps, first, second)
+
+    @staticmethod
+    def _part(part: Any, t: Any) -> Any:
+        return part(t) if callable(part) else part
 
 
 @dataclass(frozen=True)
