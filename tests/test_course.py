@@ -311,11 +311,10 @@ def test_two_hundred_students_are_graded_rightly(tmp_path, monkeypatch, capsys):
     for student, kind in kinds.items():
         hand_in(folder, student, KINDS[kind][0](student))
     command = [Path(sys.executable).with_name("momentum"), "course", "grade", folder, "--jobs", "2"]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    for _ in range(60):  # lines
-        assert first.stdout.readline()
-    first.kill()
-    first.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        for _ in range(60):  # lines
+            assert first.stdout.readline()
+        first.kill()
     assert main([*command[1:3], str(folder), "--jobs", "2"]) == 0
     rows = graded(folder)
     assert {s: int(rows[s]["points"]) for s in kinds} == {s: KINDS[kind][1] for s, kind in kinds.items()}
@@ -491,6 +490,51 @@ def test_nbgrader_releases_and_autogrades_a_notebook(place, monkeypatch):
     assert told["success"], told
     with api.gradebook as book:
         assert book.find_submission(name, "ada").score == 1
+
+
+# ------------------------------------------------------------------------------- templates and projects
+
+TEMPLATES = sorted((ROOT / "templates").glob("*.py"))
+PROJECTS = (ROOT / "momentum_lib" / "course" / "projects.md").read_text("utf-8").split("\n## ")[1:]
+
+
+@pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: file.stem)
+def test_a_template_runs_under_a_name_of_ones_own(tmp_path, file):
+    if file.stem == "task":
+        pytest.importorskip("jax", reason="needs jax (extra learning)")
+    own = tmp_path / f"own_{file.stem}.py"
+    own.write_text(file.read_text("utf-8").replace("my_", "own_").replace("My", "Own"), "utf-8")
+    env = os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", own], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for name in re.findall(r"\bown_\w+\.(?:html|png)", done.stdout):
+        assert (tmp_path / name).stat().st_size > 10_000
+
+
+def test_a_notebook_begun_from_the_template_is_reproduced_and_keeps_the_form(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.momentum]\n")
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(ROOT / "templates" / "notebook.ipynb", tmp_path / "notebooks" / "17_try_it.ipynb")
+    assert main(["reproduce"]) == 0
+    (made,) = notebooks(tmp_path)
+    assert made.headings[-5:] == ["Exercises", "In practice", "What we learned", "Further reading", "Next"]
+    assert (tmp_path / "figures" / f"{made.figures[0]}.csv").is_file()
+    assert [exercise.check for exercise in exercises(made)] == ["check_overshoot"]
+    assert made.sources("code")[0] == FOUND[0].sources("code")[0]
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda text: text.split(".")[0])
+def test_a_project_says_what_a_good_answer_holds_and_its_beginning_runs(project):
+    assert "A good answer holds: " in project
+    (code,) = re.findall(r"```python\n(.*?)```", project, re.DOTALL)
+    exec(code, {})
+
+
+def test_there_are_ten_projects():
+    assert [text.split(".")[0] for text in PROJECTS] == [str(k) for k in range(1, 11)]
 
 
 # ------------------------------------------------------------------------------------- slides and print
