@@ -29,7 +29,7 @@ MAY_LOAD = [
 ]
 #: What single rooms may load besides.
 ALSO = {
-    "course": {"numpy", "scipy", "matplotlib", "pandas", "sympy"},
+    "course": {"numpy", "scipy", "matplotlib", "pandas", "sympy", "mistune", "latex2mathml"},
     "execution": {"nbclient", "nbformat", "psutil"},
     "conversions": {"sympy"},
     "identification": {"sympy"},
