@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from momentum_lib.adapters.edges import look_ahead_refused, one_number
 from momentum_lib.clock import Clock
 from momentum_lib.definition import Rule, RuleError
-from momentum_lib.schedules import Schedule
+from momentum_lib.parts import Parts
 
 if TYPE_CHECKING:
     import optax
@@ -18,7 +16,7 @@ __all__ = ["RuleState", "as_optax"]
 
 
 class RuleState(NamedTuple):
-    """State of a rule under optax: steps made, and the slots after theta, each as one flat vector."""
+    """State of a rule under optax: steps made, and the slots after theta, each a tree like the parameters."""
 
     t: Any
     slots: tuple[Any, ...]
@@ -27,16 +25,17 @@ class RuleState(NamedTuple):
 def as_optax(rule: Rule) -> optax.GradientTransformationExtraArgs:
     """Turn a rule into an optax gradient transformation.
 
-    The parameters, a tree of arrays, are theta as one vector, so a rule that looks at whole points sees them
-    whole. ``update`` needs ``params``; what it returns is added by ``optax.apply_updates``. The learning rate
-    is in the rule: nothing scales the updates afterwards. Where JAX runs in float32, so does the rule.
+    The parameters, a tree of arrays, are theta in its `Parts`: a rule that looks at whole points sees them
+    whole, and every array keeps its shape, type and sharding, in the state too. ``update`` needs ``params``;
+    what it returns is added by ``optax.apply_updates``. The learning rate is in the rule: nothing scales the
+    updates afterwards. Where JAX runs in float32, so does the rule.
 
     Parameters
     ----------
     rule : Rule
-        At its setting; written in arithmetic, as those of `RULES` are: NumPy's functions do not trace. A
-        letter is a number, traced or not, or a function of t. **t is 1 on the first step**; optax's own
-        schedules count from 0, so write ``.at(eta=lambda t: schedule(t - 1))``.
+        At its setting; written in arithmetic or in functions of the array's own `namespace`: NumPy's do not
+        trace. A letter is a number, traced or not, or a function of t. **t is 1 on the first step**; optax's
+        own schedules count from 0, so write ``.at(eta=lambda t: schedule(t - 1))``.
 
     Returns
     -------
@@ -64,57 +63,54 @@ def as_optax(rule: Rule) -> optax.GradientTransformationExtraArgs:
     """
     import jax
     import optax
-    from jax.flatten_util import ravel_pytree
 
     numpy = jax.numpy
 
     def read(name: str, value: Any) -> Any:
-        return value if isinstance(value, jax.core.Tracer) else one_number(name, value)
-
-    def traceable(schedule: Schedule) -> Any:
-        """A schedule of the library counts in NumPy, so it is called back from the trace."""
-
-        def traced(t: Any) -> Any:
-            like = jax.ShapeDtypeStruct((), numpy.result_type(float))
-            return jax.pure_callback(lambda t: np.asarray(schedule(int(t)), like.dtype), like, t)
-
-        return traced
+        traced = isinstance(value, jax.Array) and not value.ndim
+        return value if traced else one_number(name, value)
 
     clock = Clock(rule, read)
     clock.letters(1)  # what is wrong with a schedule is told here, not from within a trace
-    ours = {name: traceable(s) for name, s in clock.schedules.items() if isinstance(s, Schedule)}
-    clock = Clock(rule.at(**ours), read)
+
+    def leaves(tree: Any) -> Parts:
+        return Parts(jax.tree.leaves(tree))
 
     def init(params: Any) -> RuleState:
-        theta, _ = ravel_pytree(params)
+        _, *rest = rule.init(leaves(params))
+        shape = jax.tree.structure(params)
         # Copies: a jitted step may donate parameters and state, and no buffer can be given away twice.
-        return RuleState(numpy.zeros((), int), tuple(numpy.array(s) for s in rule.init(theta)[1:]))
+        slots = tuple(shape.unflatten(map(numpy.array, slot.parts)) for slot in rest)
+        return RuleState(numpy.zeros((), int), slots)
 
     def update(
         gradients: Any, state: RuleState, params: Any = None, *, grad_fn: Any = None, **extra: Any
     ) -> tuple[Any, RuleState]:
         if params is None:
             raise RuleError(f"{rule.name} moves theta; call update(gradients, state, params).")
-        theta, unravel = ravel_pytree(params)
+        theta, shape = leaves(params), jax.tree.structure(params)
 
         def ask(x: Any) -> Any:
             if grad_fn is not None:
-                return ravel_pytree(grad_fn(unravel(x)))[0]
+                return leaves(grad_fn(shape.unflatten(x.parts)))
             if x is not theta:
                 raise look_ahead_refused(rule, "pass grad_fn=jax.grad(loss) to update")
-            return ravel_pytree(gradients)[0]
+            return leaves(gradients)
 
         t = state.t + 1
-        letters = {n: numpy.asarray(v, theta.dtype) for n, v in clock.letters(t).items()}
+        letters, slots = clock.letters(t), map(leaves, state.slots)
+        now = (theta, *slots)
 
         def take(t: int) -> Any:
-            slots = rule.apply(clock.body(t), (theta, *state.slots), ask, letters)
-            return tuple(numpy.asarray(slot, theta.dtype) for slot in slots)
+            made = rule.apply(clock.body(t), now, ask, letters)
+            return tuple(
+                [numpy.asarray(a, b.dtype) for a, b in zip(new.parts, old.parts, strict=True)]
+                for new, old in zip(made, now, strict=True)
+            )
 
-        if rule.has_first_step:
-            new, *slots = jax.lax.cond(t == 1, lambda: take(1), lambda: take(2))
-        else:
-            new, *slots = take(2)
-        return unravel(new - theta), RuleState(t, tuple(slots))
+        first = rule.has_first_step
+        new, *rest = jax.lax.cond(t == 1, lambda: take(1), lambda: take(2)) if first else take(2)
+        moved = [a - b for a, b in zip(new, theta.parts, strict=True)]
+        return shape.unflatten(moved), RuleState(t, tuple(map(shape.unflatten, rest)))
 
     return optax.GradientTransformationExtraArgs(init, update)

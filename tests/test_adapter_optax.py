@@ -1,0 +1,203 @@
+"""A rule under optax lives as optax's own optimizers do: wrapped, scheduled, traced, batched, sharded."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from momentum_lib import (
+    RuleError,
+    as_optax,
+    clipped,
+    heavy_ball,
+    linear_ramp,
+    nesterov_sequence,
+    nesterov_simple,
+    step_schedule,
+    sutskever,
+    then,
+    torch_sgd,
+    warmup,
+)
+from momentum_lib.nonlinear import NONLINEAR, adam, lion
+
+optax = pytest.importorskip("optax", reason="optax is not installed (extra learning)")
+jax = pytest.importorskip("jax")
+jnp = jax.numpy
+
+ETA, GAMMA = 0.1, 0.9
+OURS = torch_sgd.at(eta=ETA, gamma=GAMMA)
+
+
+@pytest.fixture(autouse=True)
+def doubles():
+    with jax.enable_x64(True):
+        yield
+
+
+def start():
+    return {"w": jnp.linspace(-1, 2, 6).reshape(2, 3), "deep": [jnp.array([0.3, -0.2]), jnp.array(0.7)]}
+
+
+def loss(params):
+    bowl = sum((k + 1) * (x**2).sum() for k, x in enumerate(jax.tree.leaves(params)))
+    return bowl / 2 + jnp.sin(params["w"]).sum()
+
+
+def iterates(optimizer, steps=12):
+    params, grad = start(), jax.grad(loss)
+
+    @jax.jit
+    def step(state, params):
+        updates, state = optimizer.update(grad(params), state, params)
+        return state, optax.apply_updates(params, updates)
+
+    state, rows = optimizer.init(params), []
+    for _ in range(steps):
+        state, params = step(state, params)
+        rows.append(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)]))
+    return np.array(rows)
+
+
+def by_name(params):
+    return {"w": "fast", "deep": "still"}
+
+
+#: What optax's users wrap an optimizer in; each takes `make(eta)` and gives an optimizer.
+HABITS = {
+    "plain": lambda make: make(ETA),
+    "chain": lambda make: optax.chain(optax.clip_by_global_norm(0.5), make(ETA)),
+    "chain, the step clipped": lambda make: optax.chain(make(ETA), optax.clip_by_global_norm(0.01)),
+    "weight decay before": lambda make: optax.chain(optax.add_decayed_weights(0.1), make(ETA)),
+    "masked": lambda make: optax.masked(make(ETA), {"w": True, "deep": [False, True]}),
+    "partition": lambda make: optax.partition({"fast": make(ETA), "still": make(ETA / 10)}, by_name),
+    "multi_transform": lambda make: optax.multi_transform(
+        {"fast": make(ETA), "still": optax.set_to_zero()}, by_name
+    ),
+    "MultiSteps": lambda make: optax.MultiSteps(make(ETA), every_k_schedule=3),
+    "apply_if_finite": lambda make: optax.apply_if_finite(make(ETA), 3),
+    "flatten": lambda make: optax.flatten(make(ETA)),
+    "inject_hyperparams": lambda make: optax.inject_hyperparams(make)(eta=ETA),
+    "inject_hyperparams with a schedule": lambda make: optax.inject_hyperparams(make)(
+        eta=optax.cosine_decay_schedule(ETA, 10)
+    ),
+}
+
+
+@pytest.mark.parametrize("habit", HABITS)
+def test_a_habit_of_optax_moves_ours_as_its_own_sgd(habit):
+    native = iterates(HABITS[habit](lambda eta: optax.sgd(eta, GAMMA)))
+    ours = iterates(HABITS[habit](lambda eta: as_optax(torch_sgd.at(eta=eta, gamma=GAMMA))))
+    assert np.abs(native[-1] - native[0]).max() > 1e-3, "nothing moved"
+    assert np.abs(ours - native).max() <= 1e-12
+
+
+def test_a_gradient_that_is_not_finite_is_skipped():
+    optimizer = optax.apply_if_finite(as_optax(OURS), 3)
+    state = optimizer.init(start())
+    updates, after = optimizer.update(jax.tree.map(lambda x: x * jnp.nan, start()), state, start())
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(updates))
+    assert jax.tree.all(jax.tree.map(np.array_equal, after.inner_state, state.inner_state))
+
+
+def test_the_state_is_shaped_and_typed_as_the_parameters():
+    params = start() | {"half": jnp.ones(2, jnp.bfloat16)}
+    optimizer = as_optax(adam.at(eta=ETA))
+    state = optimizer.init(params)
+    updates, after = jax.jit(optimizer.update)(params, state, params)
+    for slot in (*state.slots, *after.slots, updates):
+        assert jax.tree.structure(slot) == jax.tree.structure(params)
+        assert jax.tree.map(lambda x: (x.shape, x.dtype), slot) == jax.tree.map(
+            lambda x: (x.shape, x.dtype), params
+        )
+    assert optax.tree.get(after, "t") == 1
+
+
+def final(steps=6, **letters):
+    optimizer, params = as_optax(heavy_ball.at(**{"eta": ETA, "gamma": GAMMA} | letters)), start()
+    state = optimizer.init(params)
+    for _ in range(steps):
+        updates, state = optimizer.update(jax.grad(loss)(params), state, params)
+        params = optax.apply_updates(params, updates)
+    return loss(params)
+
+
+def test_a_batch_of_settings_is_the_loop_over_them():
+    etas = jnp.array([0.01, 0.03, 0.1])
+    for gamma in (GAMMA, nesterov_sequence(), linear_ramp(0.5, 0.9, 4)):
+        alone = jax.jit(lambda eta, g=gamma: final(eta=eta, gamma=g))
+        assert jax.vmap(alone)(etas) == pytest.approx([float(alone(eta)) for eta in etas], rel=1e-12)
+
+
+@pytest.mark.parametrize(("letter", "at"), [("eta", ETA), ("gamma", GAMMA)])
+def test_the_gradient_with_respect_to_a_setting_is_the_slope(letter, at):
+    value, h = jax.jit(lambda x: final(**{letter: x})), 1e-5
+    slope = float(value(at + h) - value(at - h)) / (2 * h)
+    assert abs(slope) > 1e-3
+    assert jax.grad(value)(at) == pytest.approx(slope, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        warmup(0.1, 5), linear_ramp(0.1, 0.01, 7), step_schedule([0.1, 0.05, 0.01], [3, 6]),
+        sutskever(0.99, 3),
+        nesterov_simple(), nesterov_sequence(), then(warmup(0.1, 3), 3, linear_ramp(0.1, 0.01, 5)),
+        then(0.1, 4, 0.05),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_schedule_traced_is_the_schedule_called(schedule):
+    traced = [float(jax.jit(schedule)(jnp.asarray(t))) for t in range(1, 13)]
+    assert traced == pytest.approx([schedule(t) for t in range(1, 13)], rel=1e-15)
+    assert "callback" not in str(jax.make_jaxpr(schedule)(jnp.asarray(3))), "nothing asks the host"
+    for late in (2**14, 2**14 + 1, 10**5):
+        assert float(schedule(jnp.asarray(late))) == pytest.approx(schedule(late), rel=1e-9)
+
+
+def test_nonlinear_rules_run_under_jit_on_a_tree():
+    """Whole-point rules see the whole tree: clipping is optax's clip by global norm."""
+    native = iterates(optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(ETA, GAMMA)))
+    ours = iterates(as_optax(clipped(OURS).at(threshold=0.5)))
+    assert np.abs(ours - native).max() <= 1e-12
+    for rule, theirs in [
+        (adam.at(eta=ETA), optax.adam(ETA)),
+        (NONLINEAR["adamw"].at(eta=ETA), optax.adamw(ETA, weight_decay=0.01)),
+        (NONLINEAR["nadam"].at(eta=ETA), optax.nadam(ETA)),
+        (lion.at(eta=ETA), optax.lion(ETA, weight_decay=0)),
+    ]:
+        assert np.abs(iterates(as_optax(rule)) - iterates(theirs)).max() <= 1e-12
+
+
+SHARDED = """
+import jax, optax, numpy as np
+from jax.sharding import PartitionSpec as P
+from momentum_lib import as_optax, clipped, torch_sgd
+mesh = jax.make_mesh((4,), ("x",))
+there = jax.sharding.NamedSharding(mesh, P("x"))
+params = {"w": jax.device_put(np.ones((8, 3), np.float32), there)}
+optimizer = as_optax(clipped(torch_sgd.at(eta=0.1, gamma=0.9)).at(threshold=1.0))
+state = optimizer.init(params)
+assert state.slots[0]["w"].sharding.is_equivalent_to(there, 2), state.slots[0]["w"].sharding
+for _ in range(2):
+    updates, state = jax.jit(optimizer.update)(params, state, params)
+    params = optax.apply_updates(params, updates)
+for leaf in jax.tree.leaves((params, updates, state.slots)):
+    assert leaf.sharding.is_equivalent_to(there, 2) and len(leaf.sharding.device_set) == 4, leaf.sharding
+"""
+
+
+def test_sharded_parameters_stay_sharded():
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", SHARDED], env=os.environ | flags, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_setting_with_an_axis_is_refused_traced_or_not():
+    for given in ([0.1, 0.2], jnp.array([0.1, 0.2])):
+        with pytest.raises(RuleError, match="eta is .*; give one number"):
+            as_optax(heavy_ball.at(eta=given, gamma=0.9))
