@@ -12,7 +12,7 @@ from typing import Any, Final
 from momentum_lib.collection import Notebook, output_texts
 from momentum_lib.course import plans
 from momentum_lib.course.bank import bank
-from momentum_lib.course.questions import Cell, Exercise, exercises, is_solution, text_of
+from momentum_lib.course.questions import Cell, Exercise, exercises, is_solution, needed, text_of
 from momentum_lib.course.sheets import as_notebook, exercise_cells, whole_folder, write_notebook
 
 __all__ = ["instructor", "nbgrader_source", "student", "write_instructor", "write_student"]
@@ -108,8 +108,11 @@ def _misreadings(exercise: Exercise) -> str:
     lines = ["**Common misreadings**", "", "| answer | what it gets |", "|---|---|"]
     lines += [f"| {_code(text)} | {_cell(answers.verdict(text).text)} |" for text, _ in answers.wrong]
     lines += ["", f"Right as well: {', '.join(map(_code, answers.right))}."]
-    if answers.given.strip():
-        lines += ["", "Names above are these:", "", f"```python\n{answers.given.strip()}\n```"]
+    texts = [*answers.right, *(text for text, _ in answers.wrong)]
+    built = [text for text in needed(texts, [answers.given]) if not text.startswith(("import ", "from "))]
+    if built:
+        code = "\n\n\n".join(built)
+        lines += ["", "Names above are these:", "", f"```python\n{code}\n```"]
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from momentum_lib.collection import Notebook, parse_cell
 
-__all__ = ["Exercise", "choose", "exercises", "is_solution", "needs", "text_of"]
+__all__ = ["Exercise", "choose", "exercises", "is_solution", "needed", "needs", "text_of"]
 
 Cell = dict[str, Any]
 
@@ -122,7 +122,7 @@ def choose(ids: Iterable[str], known: Sequence[Exercise]) -> list[Exercise]:
         found = {key: e for key, e in checked.items() if wanted in (key, key.partition(".")[0])}
         if not found:
             near = [key for key in checked if key.startswith(f"{number.zfill(2)}.")]
-            near = near or get_close_matches(wanted, checked, 3, 0.4)
+            near = near or get_close_matches(wanted, checked, 3, 0.4) or [min(checked), max(checked)]
             why = "has no check" if wanted in {e.id for e in known} else "does not exist"
             raise ValueError(f"Exercise {id} {why}; near it are {', '.join(near)}.")
         chosen |= found
@@ -136,12 +136,17 @@ def needs(exercise: Exercise, texts: Iterable[str]) -> list[str]:
 
     Imports give each the one name needed, so that what two notebooks need stands together.
     """
+    cells = exercise.notebook.content["cells"][: exercise.first]
+    earlier = [cell for cell in cells if "remove-cell" not in cell["metadata"].get("tags", ())]
+    return needed(texts, [text_of(cell) for cell in earlier if cell["cell_type"] == "code"])
+
+
+def needed(texts: Iterable[str], sources: Iterable[str]) -> list[str]:
+    """The statements of some sources that some texts need, in the order they are needed."""
     bound: dict[str, str] = {}
-    for cell in exercise.notebook.content["cells"][: exercise.first]:
-        if cell["cell_type"] == "code" and "remove-cell" not in cell["metadata"].get("tags", ()):
-            source = text_of(cell)
-            for node in parse_cell(source, exercise.notebook.stem).body:
-                bound.update(_bound(node, source))
+    for source in sources:
+        for node in parse_cell(source, "an earlier cell").body:
+            bound.update(_bound(node, source))
     wanted, found = [name for text in texts for name in _free(text)], dict[str, None]()
 
     def need(name: str, seen: frozenset[str]) -> None:
