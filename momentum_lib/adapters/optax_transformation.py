@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from momentum_lib.adapters.edges import look_ahead_refused, one_number
@@ -90,6 +91,7 @@ def as_optax(rule: Rule) -> optax.GradientTransformationExtraArgs:
             raise RuleError(f"{rule.name} moves theta; call update(gradients, state, params).")
         theta, shape = leaves(params), jax.tree.structure(params)
 
+        @functools.cache  # the first step and the body both ask at this theta
         def ask(x: Any) -> Any:
             if grad_fn is not None:
                 return leaves(grad_fn(shape.unflatten(x.parts)))
@@ -108,8 +110,10 @@ def as_optax(rule: Rule) -> optax.GradientTransformationExtraArgs:
                 for new, old in zip(made, now, strict=True)
             )
 
-        first = rule.has_first_step
-        new, *rest = jax.lax.cond(t == 1, lambda: take(1), lambda: take(2)) if first else take(2)
+        new, *rest = take(2)
+        if rule.has_first_step:  # a choice array by array fuses with the step; a branch would copy the state
+            both = zip(take(1), (new, *rest), strict=True)
+            new, *rest = (list(map(functools.partial(numpy.where, t == 1), *pair)) for pair in both)
         moved = [a - b for a, b in zip(new, theta.parts, strict=True)]
         return shape.unflatten(moved), RuleState(t, tuple(map(shape.unflatten, rest)))
 
