@@ -138,6 +138,7 @@ def execute(
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would leave kernels behind
             for loop, task in running:
+                loop.set_exception_handler(lambda *_: None)  # what the client's own tasks meet, left alone
                 loop.call_soon_threadsafe(task.cancel)
             raise
 
@@ -206,6 +207,8 @@ async def _one(
         traceback = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
         return ended("failed", f"cell {started} raised {error.ename}: {error.evalue}\n{traceback}")
     except DeadKernelError:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError from None  # the client takes an interrupt for a death
         return ended("failed", f"the kernel died in cell {started}, killed or out of memory")
     except CellTimeoutError:
         return ended("failed", f"cell {started} did not end within {CELL_LIMIT} s")
@@ -254,7 +257,7 @@ async def _run_cells(
         record_timing=False,
         coalesce_streams=False,  # minutes for one long line: `normalize` does it
         store_widget_state=False,
-        extra_arguments=["--log-level=ERROR"],  # not how the kernel talks to us, on every start
+        extra_arguments=["--log-level=CRITICAL"],  # what a cell meets, its output tells
     )
     return await client.async_execute(env=os.environ | execution.variables)
 

@@ -1,17 +1,26 @@
 """The command: what it lists, what it refuses, that reproducing is whole or nothing, that long runs go on."""
 
+import base64
+import errno
+import importlib.util
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
+import matplotlib.image
 import nbformat
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from momentum_lib.cli import main
+from momentum_lib.collection import find_root
 from momentum_lib.execution import normalize
 
 IMPORTS = "from matplotlib.figure import Figure\nfrom momentum_lib import published, save"
@@ -184,7 +193,7 @@ for _ in range(10_000):
 
 
 #: Tests that were started in the background ignore interrupts; what they start must not.
-REPRODUCE = """
+COMMAND = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from momentum_lib.cli import main
@@ -192,42 +201,234 @@ sys.exit(main())
 """
 
 
-def start(root, *options, **streams):
-    """Reproduce in another process. Nothing here waits for a time: only for a file, a word or an end."""
-    command = [sys.executable, "-c", REPRODUCE, "reproduce", *options]
-    return subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, **streams)
+def start(root, *arguments, **streams):
+    """The command in another process. Nothing here waits for a time: only for a file, a word or an end."""
+    command = [sys.executable, "-c", COMMAND, *arguments]
+    streams = {"stdout": subprocess.DEVNULL, "start_new_session": True} | streams
+    return subprocess.Popen(command, cwd=root, **streams)
 
 
-def stop(running, sign, root, once):
-    """Send a signal once a file is there; the exit status, when every process it had started has ended."""
+def wait_for(root, once, *several):
+    """Wait until a file of a run is there."""
     while not list((root / ".momentum").glob(once)):
-        assert running.poll() is None
+        assert all(running.poll() is None for running in several)
         time.sleep(0.05)
+
+
+def stop(running, sign, root, once, times=1):
+    """Send a signal, as a terminal does, once a file is there; the status, when all it started has ended."""
+    wait_for(root, once, running)
     started = psutil.Process(running.pid).children(recursive=True)
-    running.send_signal(sign)
+    for _ in range(times):
+        os.killpg(running.pid, sign)
     psutil.wait_procs(started)
     return running.wait(), len(started)
 
 
-def roll(root):
-    write(root, "01_roll", IMPORTS, DRAW.format(name="a-ball", end="2.0"), WAIT)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize("sign, status", [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
-def test_a_run_that_was_stopped_leaves_no_half_file_and_is_taken_up(root, capsys, sign, status):
+@pytest.mark.parametrize(
+    "sign, times, status",
+    [(signal.SIGKILL, 1, -signal.SIGKILL), (signal.SIGINT, 1, 130), (signal.SIGINT, 3, 130)],
+)
+def test_a_run_that_was_stopped_leaves_no_half_file_and_is_taken_up(root, capfd, sign, times, status):
     write(root, "01_roll", IMPORTS, DRAW.format(name="a-ball", end="2.0"), WAIT)
     before = tree(root)
-    ended, kernels = stop(start(root), sign, root, once="run-*/01_roll/figures/a-ball.csv")
+    running = start(root, "reproduce", stdout=None)
+    ended, kernels = stop(running, sign, root, "run-*/01_roll/figures/a-ball.csv", times)
     assert ended == status and kernels
     assert tree(root) == before and not list((root / ".momentum").glob("*.json"))
-    if sign == signal.SIGINT:  # an interrupt has the time to clean up
+    told = capfd.readouterr()
+    if sign == signal.SIGINT:  # an interrupt has the time to clean up, and says one thing
         assert not list((root / ".momentum").glob("*"))
+        assert told.out.startswith("momentum: interrupted;") and told.out.count("\n") == 1
+        assert "Traceback" not in told.err
 
     (root / "notebooks" / "go").touch()
     assert main(["reproduce"]) == 0
-    assert "1 done" in capsys.readouterr().out and (root / "figures" / "a-ball.svg").is_file()
+    assert "1 done" in capfd.readouterr().out and (root / "figures" / "a-ball.svg").is_file()
     assert not list((root / ".momentum").glob("run-*"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_two_runs_at_once_end_well_and_leave_what_one_leaves(root):
+    write(root, "01_roll", IMPORTS, DRAW.format(name="a-ball", end="2.0"), WAIT)
+    both = [start(root, "reproduce") for _ in range(2)]
+    for running in both:
+        wait_for(root, f"run-{running.pid}/01_roll/figures/a-ball.csv", *both)
+    (root / "notebooks" / "go").touch()
+    assert [running.wait() for running in both] == [0, 0]
+    left = tree(root)
+    assert not [name for name in left if Path(name).name.startswith(".")]
+    (root / ".momentum" / "01_roll.json").unlink()
+    assert main(["reproduce"]) == 0 and tree(root) == left
+
+
+# ------------------------------------------------------------------------------------------------ faults
+
+
+def test_a_notebook_that_fails_is_told_in_a_line_and_leaves_nothing_behind(root, capsys, monkeypatch):
+    """A cell that raises, a kernel that dies, a cell without end, a state file that is broken."""
+    monkeypatch.setattr("momentum_lib.execution.CELL_LIMIT", 2)
+    write(root, "01_raises", "1", "1 / 0")
+    write(root, "02_dies", "import os; os._exit(1)")
+    write(root, "03_goes_on", "while True: pass")
+    write(root, "04_good", "1")
+    before = tree(root)
+    (root / ".momentum").mkdir()
+    for name, text in [("01_raises", ""), ("02_dies", "[]"), ("04_good", '{"files": {"a": 1}}')]:
+        (root / ".momentum" / f"{name}.json").write_text(text)
+    assert main(["reproduce", "--jobs", "4"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    for line in (
+        "01_raises: failed in \\d+ s; cell 2 raised ZeroDivisionError: division by zero",
+        "02_dies: failed in \\d+ s; the kernel died in cell 1, killed or out of memory",
+        "03_goes_on: failed in \\d+ s; cell 1 did not end within 2 s",
+        "04_good: done in \\d+ s; figures: 0, new: cell 1",
+    ):
+        assert [found for found in told if re.fullmatch(line, found)], (line, told)
+    after = tree(root)
+    changed = {name for name in after if before.get(name) != after[name]}
+    assert changed == {"notebooks/04_good.ipynb", "figures/README.md", "figures/explorer.html"}
+    assert not psutil.Process().children(recursive=True)
+
+
+@pytest.mark.parametrize("written", range(3))
+def test_a_full_disk_is_met_before_anything_has_changed(root, capsys, monkeypatch, written):
+    good(root)
+    before, write_bytes, count = tree(root), Path.write_bytes, iter(range(100))
+
+    def full(path, content):
+        write_bytes(path, content[: len(content) // 2])
+        if next(count) == written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write_bytes(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert main(["reproduce"]) == 1
+    assert "No space left on device" in capsys.readouterr().out
+    assert tree(root) == before and not list((root / ".momentum").glob("*"))
+
+
+@pytest.mark.parametrize("folder", ["figures", "notebooks"])
+def test_a_folder_that_cannot_be_written_is_told_before_the_run(root, capsys, monkeypatch, folder):
+    good(root)
+    (root / "figures").mkdir()
+    before = tree(root)
+    monkeypatch.setattr("os.access", lambda path, _: Path(path).name != folder)  # root may write all
+    assert main(["reproduce"]) == 1
+    assert capsys.readouterr().err == f"momentum: {root / folder}: cannot be written.\n"
+    assert tree(root) == before and not list(root.glob(".momentum/*"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="needs a second file system")
+def test_a_run_goes_over_file_systems(root):
+    good(root)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        assert os.stat(elsewhere).st_dev != os.stat(root).st_dev
+        (root / ".momentum").symlink_to(elsewhere)
+        assert main(["reproduce"]) == 0
+        assert (root / "figures" / "a-ball.svg").is_file()
+
+
+def test_two_megabytes_on_one_line_are_kept_as_they_are(root):
+    """A pattern that starts at every character takes half an hour for them."""
+    write(root, "01_long", "print('x' * 2_000_000)")
+    assert main(["reproduce"]) == 0
+    [output] = nbformat.read(root / "notebooks" / "01_long.ipynb", as_version=4).cells[1].outputs
+    assert output.text == "x" * 2_000_000 + "\n"
+
+
+def test_a_reader_that_has_read_enough_ends_the_list(root):
+    running = start(root, "list", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    running.stdout.close()
+    with running.stderr as complaints:
+        assert complaints.read() == b"" and running.wait() == 141
+
+
+def test_the_library_alone_lists_its_rules_and_says_where_the_notebooks_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("momentum_lib.cli.find_root", lambda: find_root(Path(tmp_path.anchor)))
+    assert main(["list"]) == 0
+    told = capsys.readouterr().out
+    assert "heavy_ball(theta, v; eta, gamma)" in told and "run `momentum list` there" in told
+    assert main(["reproduce"]) == 2 and "no pyproject.toml above" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command, module, extra",
+    [("reproduce", "nbclient", "lab"), ("lab", "jupyterlab.labapp", "lab"), ("book", "sphinx", "book")],
+)
+def test_what_is_not_installed_is_named_with_what_to_run(root, monkeypatch, capsys, command, module, extra):
+    """No index has this collection: it is installed from its folder."""
+    monkeypatch.delitem(sys.modules, "momentum_lib.execution", raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name, *a: None if name == module else find(name, *a)
+    )
+    assert main([command]) == 2
+    told = capsys.readouterr().err
+    assert f"needs {module.partition('.')[0]}" in told and f"uv sync --extra {extra}" in told
+    assert f"python -m pip install --editable '.[{extra}]'" in told and "momentum-lib[" not in told
+
+
+# -------------------------------------------------------------------------------------- what is committed
+
+
+def test_another_rounding_changes_no_file(root, capsys):
+    """Numbers within tolerance and a picture that looks alike stay; what is more is written, and told."""
+    good(root)
+    figures = root / "figures"
+    assert main(["reproduce"]) == 0
+    assert "figures: 1, new: a-ball, cell 4" in capsys.readouterr().out  # of the others nothing was shown
+
+    def committed(**replaced):
+        for name, (old, new) in replaced.items():
+            file = figures / f"a-ball.{name}"
+            assert (text := file.read_bytes()).count(old) >= 1
+            file.write_bytes(text.replace(old, new, 1))
+        (root / ".momentum" / "01_roll.json").unlink(missing_ok=True)
+        return tree(root)
+
+    def told():
+        assert main(["reproduce"]) == 0
+        return capsys.readouterr().out
+
+    before = committed(csv=(b"\n2\n", b"\n2.000001\n"), svg=(b"<path", b"<path "))
+    assert "figures: 1, nothing new" in told() and tree(root) == before
+    committed(csv=(b"\n2.000001\n", b"\n2.01\n"))
+    assert "figures: 1, new: a-ball\n" in told()
+    committed(csv=(b"A ball", b"The ball"))
+    assert "figures: 1, new: a-ball\n" in told()
+    drawn = (figures / "a-ball.png").read_bytes()
+    picture = matplotlib.image.imread(io.BytesIO(drawn))
+    for thickness, new in ((1, False), (12, True)):  # a thin line of another color is no rounding
+        seen = picture.copy()
+        seen[200 : 200 + thickness, 300 : 300 + thickness, :3] = 0, 0, 1
+        matplotlib.image.imsave(figures / "a-ball.png", seen, origin="upper")
+        before = committed()
+        assert ("new: a-ball\n" in told()) is new and (tree(root) == before) is not new
+    assert (figures / "a-ball.png").read_bytes() == drawn
+
+
+def test_a_cell_keeps_its_committed_outputs_where_they_say_the_same(root, capsys):
+    write(root, "01_show", "print(1.25)", "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()")
+    file = root / "notebooks" / "01_show.ipynb"
+    assert main(["reproduce"]) == 0
+    node = nbformat.read(file, as_version=4)
+    png = base64.b64decode(node.cells[2].outputs[0].data["image/png"])
+    faint = matplotlib.image.imread(io.BytesIO(png))
+    matplotlib.image.imsave(packed := io.BytesIO(), 0.99 * faint, origin="upper")
+    node.cells[2].outputs[0].data["image/png"] = base64.b64encode(packed.getvalue()).decode() + "\n"
+    nbformat.write(node, file)
+    assert packed.getvalue() != png
+    kept = file.read_bytes()
+    assert main(["reproduce"]) == 0
+    assert "nothing new" in capsys.readouterr().out and file.read_bytes() == kept
+    node.cells[1].outputs[0].text = "1.26\n"
+    nbformat.write(node, file)
+    assert main(["reproduce"]) == 0
+    assert "new: cell 1\n" in capsys.readouterr().out
+    assert file.read_bytes() == kept
 
 
 # ------------------------------------------------------------------------------------------- long sweeps
@@ -267,12 +468,7 @@ def test_a_full_run_trains_once_and_a_plain_one_reads_its_results(root, capsys):
     assert main(["reproduce", "--full"]) == 0
     assert tree(root) == full and trainings(root) == made
 
-
-def test_results_of_other_settings_are_refused_and_not_reused(root, capsys):
-    pytest.importorskip("jax")
-    long(root)
-    assert main(["reproduce", "--full"]) == 0
-    made, csv = trainings(root), root / "notebooks" / "results" / "tiny.csv"
+    # Other settings: what was made from the old ones is refused; a full run trains what is new.
     before = csv.read_text().splitlines()
     long(root, etas=(0.1, 0.2, 0.4))
     assert main(["reproduce"]) == 1
@@ -296,7 +492,7 @@ def test_a_killed_full_run_goes_on(root):
     pytest.importorskip("jax")
     long(root, etas=(0.1, 0.2, 0.3, 0.4), then=WAIT)
     before = tree(root)
-    ended, others = stop(start(root, "--full"), signal.SIGKILL, root, once="trainings/*.json")
+    ended, others = stop(start(root, "reproduce", "--full"), signal.SIGKILL, root, "trainings/*.json")
     assert ended == -signal.SIGKILL and others > 1  # with it end the kernel, and the workers it had started
     assert tree(root) == before and len(made := trainings(root)) >= 1
     (root / "notebooks" / "go").touch()
@@ -310,7 +506,7 @@ def test_the_bar_says_how_far_a_campaign_is(root, monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     tell = "open(os.environ['MOMENTUM_PROGRESS'], 'w').write('tiny 1/3')"
     write(root, "01_long", f"import os\n{tell}{WAIT}")
-    running, shown = start(root, "--full", stderr=subprocess.PIPE), b""
+    running, shown = start(root, "reproduce", "--full", stderr=subprocess.PIPE), b""
     while b"01 cell 1/1 (tiny 1/3)" not in shown:
         assert (more := running.stderr.read1()), shown
         shown += more
