@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -203,6 +203,15 @@ def plot_region(
     return Picture(fig, ax, {plane.up: up, "limit": limit}, caption)
 
 
+def _middles(levels: Iterable[Iterable[Any]]) -> Iterator[Any]:
+    """Half-way along the longest piece of each contour: a place for its label that no rounding moves."""
+    for pieces in levels:
+        lines = [(np.cumsum(np.hypot(*np.diff(p, axis=0, prepend=p[:1]).T)), p) for p in pieces if len(p)]
+        if lines:
+            along, line = max(lines, key=lambda pair: pair[0][-1])
+            yield [np.interp(along[-1] / 2, along, column) for column in line.T]
+
+
 def plot_rate(
     rule: Any,
     mu: float = 1.0,
@@ -258,7 +267,7 @@ def plot_rate(
     levels = np.asarray(MaxNLocator(9).tick_values(float(np.nanmin(shown, initial=1.0)), 1.0))
     image = _mesh(ax, h, up, shown, vmin=max(levels[0], 0.0), vmax=1, cmap="viridis_r")
     lines = ax.contour(h, up, rate, levels[levels < 1 - 1e-9], colors="white", linewidths=0.6)
-    ax.clabel(lines, fmt="%g", fontsize=8)
+    ax.clabel(lines, fmt="%g", fontsize=8, manual=list(_middles(lines.allsegs)))
     hatch_unstable(ax, h, up, rate >= 1)
     data = {plane.across: h, plane.up: up, "rate": rate} | data
     if "optimum" in data:
