@@ -388,6 +388,40 @@ def test_a_name_is_no_formula_of_a_spreadsheet():
     assert [_inert(v) for v in ("=1+1", "@x", "-a", "ada", 3)] == ["'=1+1", "'@x", "'-a", "ada", 3]
 
 
+THROUGH_THE_WIRE = """
+import ast
+from momentum_lib import exercises
+from momentum_lib.course.bank import bank
+from momentum_lib.course.sandbox import Limits, Step, running
+
+for name, answers in sorted(bank().items(), key=lambda item: item[0] == "backward"):  # JAX bears no fork
+    texts = [answers.right[0], *(text for text, _ in answers.wrong)]
+    calls = [ast.parse(f"f({text})").body[0].value.args for text in texts]
+    steps = [Step(answers.given)] + [Step("", name, tuple(map(ast.unparse, call))) for call in calls]
+    told = []
+    with running(steps, Limits(60)) as wire:
+        for text in texts:
+            message = wire.receive()
+            assert "values" in message, (name, text, message)
+            told.append(getattr(exercises, f"check_{name}")(*wire.decode(message["values"])))
+            wire.wait(60)
+            wire.send({"go": True})
+    for text, verdict in zip(texts, told, strict=True):
+        here = answers.verdict(text)
+        same = verdict.text == here.text or "could not be used" in here.text or "<" in here.text
+        if verdict.right != here.right or not same:
+            print(f"{name}({text}): {verdict} | {here}")
+"""
+
+
+def test_a_check_says_the_same_of_an_answer_that_stays_in_another_process(tmp_path):
+    """Rules and functions are called over a wire, by symbols, arrays, probes and keys of JAX."""
+    pytest.importorskip("jax", reason="needs jax (extra learning)")
+    command = [sys.executable, "-c", THROUGH_THE_WIRE]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
 # -------------------------------------------------------------------------------------------- copies
 
 FOUND = notebooks(ROOT)
