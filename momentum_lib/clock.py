@@ -6,15 +6,25 @@
 from __future__ import annotations
 
 import operator
-import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
 
-from momentum_lib.definition import Rule, RuleError, is_schedule
+from momentum_lib.definition import Rule, RuleError, brief, is_schedule
 
-__all__ = ["LATE", "LIMIT", "Clock", "a_rule", "count_of", "numbers", "refuse_frozen", "standing"]
+__all__ = [
+    "LATE",
+    "LIMIT",
+    "Clock",
+    "a_rule",
+    "brief",
+    "count_of",
+    "numbers",
+    "reals",
+    "refuse_frozen",
+    "standing",
+]
 
 Convert = Callable[[str, Any], Any]
 
@@ -100,7 +110,10 @@ class Clock:
             Shapes that do not broadcast.
         """
         shapes = {n: np.shape(v) for n, v in self.rule.setting.items() if not is_schedule(v)}
-        shapes |= {n: np.shape(v(1)) for n, v in self.schedules.items()}
+        try:
+            shapes |= {n: np.shape(v(1)) for n, v in self.schedules.items()}
+        except ValueError as error:
+            raise RuleError(f"a schedule of {self.rule.name} gives no number at t=1 ({error}).") from error
         try:
             return np.broadcast_shapes(*shapes.values())
         except ValueError:
@@ -134,7 +147,7 @@ def a_rule(rule: Any) -> Rule:
         return rule
     if isinstance(rule, str):
         raise RuleError(f'{rule!r} is a name, not a rule; take RULES["{rule}"].')
-    raise RuleError(f"{reprlib.repr(rule)} is not a rule; decorate the step with @rule.")
+    raise RuleError(f"{brief(rule)} is not a rule; decorate the step with @rule.")
 
 
 def standing(rule: Rule) -> tuple[Callable[..., Any], Mapping[str, Any]]:
@@ -204,17 +217,34 @@ def numbers(name: str, value: Any) -> np.ndarray[Any, Any]:
     except (TypeError, ValueError, OverflowError):
         array = np.asarray("")
     if array.dtype.kind in "USmM" or array.dtype.names:
-        raise RuleError(f"{name} is {reprlib.repr(value)}; give a number or an array of numbers.")
+        raise RuleError(f"{name} is {brief(value)}; give a number or an array of numbers.")
     return array
 
 
-def count_of(name: str, value: Any, least: int = 0) -> int:
+def reals(name: str, value: Any, *, finite: bool = True) -> np.ndarray[Any, Any]:
+    """A number or an array of real numbers as floats, finite ones unless said otherwise.
+
+    Raises
+    ------
+    RuleError
+        Anything else.
+    """
+    array = numbers(name, value)
+    if array.dtype.kind == "c":
+        raise RuleError(f"{name} is {brief(value)}; give real numbers.")
+    array = array.astype(float)
+    if finite and not np.isfinite(array).all():
+        raise RuleError(f"{name} contains {array[~np.isfinite(array)].flat[0]}; give finite numbers.")
+    return array
+
+
+def count_of(name: str, value: Any, least: int = 0, most: int = _MOST) -> int:
     """A count as a whole number: one policy and one sentence for all of the library.
 
     Raises
     ------
     ValueError
-        Not whole (3.0 and True are not), below `least`, or beyond all counting.
+        Not whole (3.0 and True are not), below `least` or above `most`, beyond which floats cannot count.
 
     Examples
     --------
@@ -228,9 +258,11 @@ def count_of(name: str, value: Any, least: int = 0) -> int:
             raise TypeError
         count = operator.index(value)
     except TypeError:
-        raise ValueError(f"{name} is {value!r}; give a whole number of at least {least}.") from None
+        raise ValueError(f"{name} is {brief(value)}; give a whole number of at least {least}.") from None
     if count < least:
         raise ValueError(f"{name} is {count}; give a whole number of at least {least}.")
-    if count > _MOST:
-        raise ValueError(f"{name} is {count:.3e}; give a whole number of at most 2**53.")
+    if count > most:
+        raise ValueError(
+            f"{name} is {brief(count)}; give a whole number of at most {'2**53' if most == _MOST else most}."
+        )
     return count

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from momentum_lib.clock import Clock, a_rule, refuse_frozen
+from momentum_lib.clock import Clock, a_rule, brief, refuse_frozen
 from momentum_lib.definition import Rule, RuleError, is_schedule
 from momentum_lib.rules import (
     accsgd,
@@ -225,7 +225,7 @@ def convert_state(rule: Rule, to: Rule, state: Mapping[str, Any]) -> dict[str, A
     """
     made = convert(rule, to)
     if not isinstance(state, Mapping) or set(state) != set(rule.slots):
-        slots = ", ".join(state) if isinstance(state, Mapping) else repr(state)
+        slots = ", ".join(state) if isinstance(state, Mapping) else brief(state)
         raise ValueError(f"a state of {rule.name} maps {', '.join(rule.slots)}; got {slots}. Give Run.state.")
     if any(is_schedule(value) or np.ndim(value) for value in rule.setting.values()):
         raise ValueError(
@@ -246,10 +246,13 @@ def convert_state(rule: Rule, to: Rule, state: Mapping[str, Any]) -> dict[str, A
             )
     matrix[np.abs(matrix) < 1e-12 * np.abs(matrix).max()] = 0.0
     matrix *= unit_b / unit_a.T
-    return {
-        slot: sum(float(m) * state[n] for m, n in zip(row, rule.slots, strict=True))
-        for slot, row in zip(made.slots, matrix, strict=True)
-    }
+    try:
+        return {
+            slot: sum(float(m) * state[n] for m, n in zip(row, rule.slots, strict=True))
+            for slot, row in zip(made.slots, matrix, strict=True)
+        }
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"the state is {brief(state)}; give each slot a number or an array.") from None
 
 
 def members(rule: Rule) -> tuple[dict[Rule, list[Rule]], dict[Rule, str]]:

@@ -13,6 +13,7 @@ import inspect
 import itertools
 import math
 import re
+import reprlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from typing import Any, Final
 
 from momentum_lib.letters import answer_for, as_tuple, momentum_letters, step_letters
 
-__all__ = ["RULES", "NotLinear", "Promise", "Rule", "RuleError", "decays", "is_schedule", "rule"]
+__all__ = ["RULES", "NotLinear", "Promise", "Rule", "RuleError", "brief", "decays", "is_schedule", "rule"]
 
 Step = Callable[..., Any]
 
@@ -33,6 +34,10 @@ RULES: Final[dict[str, Rule]] = {}
 
 #: The fields of a rule's card, in order; see `Rule.card`.
 CARD_FIELDS: Final = ("Gradient read at", "Reports", "Units", "Start", "Not to be confused with", "Source")
+
+
+_BRIEF: Final = reprlib.Repr()
+_BRIEF.maxother = _BRIEF.maxstring = 80
 
 
 class RuleError(TypeError, ValueError):
@@ -133,7 +138,7 @@ class Rule:
         made_by: tuple[Callable[..., Rule], tuple[Any, ...]] | None = None,
     ) -> None:
         if isinstance(step, Rule) or not callable(step):
-            raise RuleError(f"{step!r} is no step; write def my_rule(theta, ..., grad, *, eta, ...).")
+            raise RuleError(f"{brief(step)} is no step; write def my_rule(theta, ..., grad, *, eta, ...).")
         self.step = step
         self.name = self.__name__ = str(name or getattr(step, "__name__", type(step).__name__))
         called = made_by and f"{made_by[0].__name__}({', '.join(map(repr, made_by[1]))})"
@@ -331,14 +336,16 @@ class Rule:
         if isinstance(value, list | tuple):
             parts = tuple(self.checked(name, part) for part in value)
             if len({_shape(part) for part in parts}) > 1:
-                raise RuleError(f"{self.name} got {name}={value!r}, rows of several lengths; give an array.")
+                raise RuleError(
+                    f"{self.name} got {name}={brief(value)}, rows of several lengths; give an array."
+                )
             value = parts
         kind = getattr(getattr(value, "dtype", None), "kind", "f")
         computes = hasattr(type(value), "__mul__") and kind not in "USmM"
         text = isinstance(value, str | bytes)
         if text or isinstance(value, Rule | type) or not (computes or is_schedule(value)):
             raise RuleError(
-                f"{self.name} got {name}={value!r}, {'a text' if text else 'no number'}; "
+                f"{self.name} got {name}={brief(value)}, {'a text' if text else 'no number'}; "
                 "give a number, an array, a schedule or a symbol."
             )
         if kind == "O":
@@ -365,7 +372,9 @@ class Rule:
             return math.inf
         unread = not number and not is_schedule(t) and not _shape(t)  # a symbol, a tracer
         if not (whole and t >= 1 or unread):
-            raise RuleError(f"{self.name} got t={t!r}; give the step it is at, a whole number from 1 on.")
+            raise RuleError(
+                f"{self.name} got t={brief(t)}; give the step it is at, a whole number from 1 on."
+            )
         return t
 
     # --- a step --------------------------------------------------------------------------------------
@@ -545,6 +554,11 @@ def _shape(value: Any) -> tuple[int, ...]:
     return tuple(getattr(value, "shape", ()))
 
 
+def brief(value: Any) -> str:
+    """A value in a few words, on one line, whatever its size."""
+    return " ".join(_BRIEF.repr(value).split())
+
+
 def _same(a: Any, b: Any) -> bool:
     if a is b:
         return True
@@ -592,8 +606,10 @@ def decays(family: str, values: Iterable[Any]) -> tuple[Any, ...]:
     """
     try:
         rates = tuple(float(v) if isinstance(v, float) else v for v in values)
-    except TypeError:
-        raise RuleError(f"{family} takes several rates, got {values!r}; write {family}((0, 0.9)).") from None
+    except (TypeError, OverflowError):
+        raise RuleError(
+            f"{family} takes several rates, got {brief(values)}; write {family}((0, 0.9))."
+        ) from None
     if not rates:
         raise RuleError(f"{family} needs at least one rate; write {family}((0, 0.9)).")
     for rate in rates:
@@ -602,9 +618,11 @@ def decays(family: str, values: Iterable[Any]) -> tuple[Any, ...]:
         try:
             inside = bool(0 <= rate < 1)
         except (TypeError, ValueError):
-            raise RuleError(f"{family} got {rate!r}, which is not a number; give rates in [0, 1).") from None
+            raise RuleError(
+                f"{family} got {brief(rate)}, which is not a number; give rates in [0, 1)."
+            ) from None
         if not inside:
-            raise RuleError(f"{family} got {rate!r}; every rate must lie in [0, 1).")
+            raise RuleError(f"{family} got {brief(rate)}; every rate must lie in [0, 1).")
     return rates
 
 

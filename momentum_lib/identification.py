@@ -255,7 +255,10 @@ def _best(given: Rule, own: list[Rule]) -> list[Rule]:
             raise
 
     def misfit(sample: Rule) -> tuple[bool, bool, bool, int]:
-        other_theta = not np.allclose(_thetas(sample), theta, rtol=1e-7, atol=1e-12)
+        try:
+            other_theta = not np.allclose(_thetas(sample), theta, rtol=1e-7, atol=1e-12)
+        except NotLinear:  # letters so large that rounding hides what it does
+            return True, True, True, len(sample.hyper)
         other_start = given.has_first_step and not frozen and not agree(_numbers(given, values), sample)[0]
         letters = _letters(sample).values()
         return 0 in letters, other_theta, other_start, len(letters)  # a 0 means: another method in disguise

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from momentum_lib.clock import a_rule
+from momentum_lib.clock import a_rule, brief, reals
 from momentum_lib.definition import Rule, RuleError, is_schedule
 from momentum_lib.noise.loops import close
 from momentum_lib.spectrum.probing import Reading, read, trace_det
@@ -238,7 +238,7 @@ def measure_half_life(theta: Any) -> Any:
 
 
 def _series(values: Any) -> Array:
-    series: Array = np.array(values, float)
+    series: Array = reals("a trajectory", values, finite=False)
     if series.ndim < 1 or len(series) < 1:
         raise ValueError(
             f"a trajectory has time as its first axis, got shape {series.shape}; pass run.theta."
@@ -334,9 +334,9 @@ class Damping:
         >>> float(steps), float(damping(ball, 0.1).sign_changes(steps))
         (257.0, 26.0)
         """
-        steps = np.asarray(steps, float)
+        steps = reals("steps", steps, finite=False)
         if not (steps >= 0).all():
-            raise ValueError(f"steps={steps}; a number of steps is at least 0.")
+            raise ValueError(f"steps={steps.min():g}; a number of steps is at least 0.")
         with np.errstate(all="ignore"):
             swings = np.maximum(np.floor((self.damped_frequency * steps - self.lag) / math.pi + 0.5), 0.0)
             past = self.overshoot
@@ -462,7 +462,7 @@ def critical_gamma(rule: Rule, lam: Any) -> Any:
     grid = np.concatenate([[0.0], half, 1 - half[-2::-1], [1.0]])
     unit = rule.at(**{name: 0.5}).in_unit_steps()
     held = {n: np.asarray(v)[..., None] for n, v in unit.setting.items() if n != "t" and not is_schedule(v)}
-    lam, reading = read(unit.at(**held), np.asarray(lam)[..., None])
+    lam, reading = read(unit.at(**held), reals("lam", lam)[..., None])
 
     def look(momentum: Array) -> tuple[Any, Any]:
         now = reading._replace(letters={**reading.letters, name: momentum})

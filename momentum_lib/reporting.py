@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection
 
-from momentum_lib.clock import a_rule, count_of
+from momentum_lib.clock import a_rule, brief, count_of
 from momentum_lib.collection import write_page, write_whole
 from momentum_lib.definition import NotLinear, Rule, RuleError
 from momentum_lib.noise import stationary_covariance
@@ -114,7 +114,7 @@ def compare(
     """
     if not isinstance(problem, Problem):
         if L is None or not isinstance(problem, int | float):
-            raise ValueError(f"compare got {problem!r}; give a Problem, or two numbers mu and L.")
+            raise ValueError(f"compare got {brief(problem)}; give a Problem, or two numbers mu and L.")
         problem = Quadratic(np.geomspace(*curvatures(problem, L), 33))
     theta0 = start_of(theta0, problem.shape)
     if not 0 < tol < 1:

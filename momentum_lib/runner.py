@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from momentum_lib.clock import Clock, count_of, numbers, refuse_frozen
+from momentum_lib.clock import Clock, brief, count_of, numbers, refuse_frozen
 from momentum_lib.definition import Rule, RuleError, is_schedule
 
-__all__ = ["Run", "refuse_too_large", "run"]
+__all__ = ["Run", "generator", "names_to_record", "refuse_too_large", "run"]
 
 Array = np.ndarray[Any, Any]
 
@@ -162,17 +162,14 @@ def run(
     if not isinstance(start, Mapping | None):
         raise ValueError(f"start is a {type(start).__name__}; give a mapping of slots, as Run.state is.")
     state, point = _start(rule, theta0, dict(start or {}), grid)
-    keep = _names_to_record(rule, record)
+    keep = names_to_record(rule, record)
     _tell_unusual(rule)
     if t0 and hasattr(grad, "at_step") and not isinstance(rng, np.random.Generator | None):
         raise ValueError(
-            f"a run that goes on at t0={t0} takes the Generator of the run before, not the seed {rng!r}; "
-            "keep the generator, or use Run.resume."
+            f"a run that goes on at t0={t0} takes the Generator of the run before, not "
+            f"the seed {brief(rng)}; keep the generator, or use Run.resume."
         )
-    try:
-        rng = None if rng is None else np.random.default_rng(rng)
-    except (TypeError, ValueError):
-        raise ValueError(f"rng is {rng!r}; give a numpy Generator or a seed, a whole number.") from None
+    rng = generator(rng)
     shape = state[0].shape
     going = _Going(
         grad=grad,
@@ -370,6 +367,8 @@ def _point(theta0: Any, name: str = "theta0") -> Array:
     except ValueError:  # rows of several lengths
         theta = np.asarray(None)
     if theta.dtype == object:
+        if theta.size and all(type(x) is int for x in theta.flat):
+            raise ValueError(f"{name} is {brief(theta0)}; start from numbers that a float can hold.")
         if all(isinstance(x, Number) or hasattr(x, "free_symbols") for x in theta.flat):
             return theta
         raise ValueError(
@@ -453,16 +452,42 @@ def _outside(rule: Rule, name: str, value: Any) -> Any:
 # --- checks -----------------------------------------------------------------------------------------
 
 
-def _names_to_record(rule: Rule, record: Iterable[str] | None) -> set[str]:
+def names_to_record(rule: Rule, record: Iterable[str] | None) -> set[str]:
+    """The slots to record, and ``"queries"``; all where `record` is None.
+
+    Raises
+    ------
+    RuleError
+        What the rule does not have.
+    """
     known = (*rule.slots, "queries")
-    names = set(known if record is None else [record] if isinstance(record, str) else record)
+    try:
+        names = set(known if record is None else [record] if isinstance(record, str) else record)
+    except TypeError:
+        raise RuleError(f"record is {brief(record)}; give names out of {', '.join(known)}.") from None
     for name in sorted(names, key=str):
         if name not in known:
             raise RuleError(f"{rule.name} cannot record {name!r}; it has {', '.join(known)}.")
     return names
 
 
-def refuse_too_large(nbytes: int) -> None:
+def generator(rng: Any) -> np.random.Generator | None:
+    """The Generator, or one made of a seed; None stays None.
+
+    Raises
+    ------
+    ValueError
+        What is neither.
+    """
+    try:
+        return None if rng is None else np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise ValueError(f"rng is {brief(rng)}; give a numpy Generator or a seed, a whole number.") from None
+
+
+def refuse_too_large(
+    nbytes: int, remedy: str = 'record=("theta",), a larger every=, or a smaller grid'
+) -> None:
     """Refuse a recording of so many bytes if it does not fit in the memory that is free.
 
     Raises
@@ -479,8 +504,7 @@ def refuse_too_large(nbytes: int) -> None:
     free = psutil.virtual_memory().available
     if nbytes > 0.8 * free:
         raise ValueError(
-            f"the recording takes {nbytes / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free; "
-            'record=("theta",), a larger every=, or a smaller grid.'
+            f"the recording takes {nbytes / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free; {remedy}."
         )
 
 

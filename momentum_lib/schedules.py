@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.clock import count_of
+from momentum_lib.clock import brief, count_of, numbers, reals
+from momentum_lib.definition import RuleError
 from momentum_lib.parts import namespace
 
 __all__ = [
@@ -51,16 +52,19 @@ class Schedule:
     """
 
     def __call__(self, t: npt.ArrayLike) -> Any:
-        """Return the value at step t, or the array of values at an array of steps; a tracer is not checked."""
+        """Return the value at step t, or the array of them at an array of steps; a tracer is not checked."""
         if namespace(t) is not np:
             return self.law(t)
-        steps = np.asarray(t)
-        if not (steps >= 1).all():
-            raise ValueError(
-                f"{type(self).__name__} is asked for step {steps.min()}; the first step is t = 1."
-            )
-        value = self.law(steps)
-        return value if np.ndim(value) else float(value)
+        steps = numbers("t", t)
+        if steps.dtype.kind == "c" or not ((steps >= 1) & (steps < np.inf)).all():
+            worst = t if steps.dtype.kind == "c" else steps.min()
+            raise ValueError(f"{type(self).__name__} is asked for step {worst}; the first step is t = 1.")
+        try:
+            with np.errstate(all="ignore"):
+                value = self.law(steps)
+            return value if np.ndim(value) else float(value)
+        except (TypeError, OverflowError, ValueError) as error:
+            raise RuleError(f"{brief(self)} gives no number ({error}); make it of numbers.") from error
 
     def law(self, t: Any) -> Any:
         """The value at an array of steps, each at least 1."""
@@ -128,17 +132,18 @@ class step_schedule(Schedule):  # noqa: N801
     boundaries: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", tuple(self.values))  # lists are taken, and do not hash
-        object.__setattr__(self, "boundaries", tuple(self.boundaries))
-        values, boundaries = self.values, self.boundaries
+        for name in ("values", "boundaries"):  # lists are taken, and do not hash
+            given = getattr(self, name)
+            if not isinstance(given, list | tuple | np.ndarray) or not numbers(name, given).ndim:
+                raise ValueError(f"{name} is {brief(given)}; give a list of numbers.")
+            object.__setattr__(self, name, tuple(given))
+        values, boundaries = self.values, [count_of("a boundary", b) for b in self.boundaries]
         if len(values) != len(boundaries) + 1:
             raise ValueError(
                 f"{len(values)} values and {len(boundaries)} boundaries; give one value more than boundaries."
             )
         if any(b <= a for a, b in zip((0, *boundaries), boundaries, strict=False)):
-            raise ValueError(
-                f"boundaries are {list(boundaries)}; give increasing steps, the first at least 1."
-            )
+            raise ValueError(f"boundaries are {boundaries}; give increasing steps, the first at least 1.")
 
     def law(self, t: Any) -> Any:  # noqa: D102
         xp = namespace(t)
@@ -373,6 +378,6 @@ def bias_correction(eta: float, gamma: float) -> dict[str, Schedule]:
 
 
 def _momentum(name: str, given: npt.ArrayLike, *, closed: bool) -> None:
-    values = np.asarray(given, dtype=float)
+    values = reals(name, given)
     if not ((values >= 0) & ((values <= 1) if closed else (values < 1))).all():
-        raise ValueError(f"{name} is {given!r}; give a momentum in [0, 1{']' if closed else ')'}.")
+        raise ValueError(f"{name} is {brief(given)}; give a momentum in [0, 1{']' if closed else ')'}.")

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.clock import Clock, a_rule, count_of, refuse_frozen
+from momentum_lib.clock import Clock, a_rule, brief, count_of, numbers, reals, refuse_frozen
 from momentum_lib.definition import Rule, is_schedule
-from momentum_lib.runner import Run, run
+from momentum_lib.runner import Run, names_to_record, run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +112,8 @@ def sweep(
     import pandas as pd
 
     rule, measures, axes = a_rule(rule), _measures(measure), _axes(grid)
+    if not (executor is None or hasattr(executor, "map")):
+        raise ValueError(f"executor is {brief(executor)}; give one of concurrent.futures, or leave it out.")
     for name, value in rule.setting.items():
         if name in axes and name in rule._set:
             raise ValueError(f"{name} is in the grid and set in {rule}; give it once.")
@@ -119,14 +121,16 @@ def sweep(
             raise ValueError(f"{name} is set and has shape {np.shape(value)}; put its values in the grid.")
     refuse_frozen(rule.at(**{name: values[0] for name, values in axes.items()}))
     start = _start(problem, theta0)
-    streams = [None] if seeds is None else list(seeds)
+    if not isinstance(seeds, Iterable | None):
+        raise ValueError(f"seeds is {brief(seeds)}; give a list of whole numbers, or leave it out.")
+    streams = [None] if seeds is None else [count_of("a seed", seed) for seed in seeds]
     if not streams:
         raise ValueError("seeds is empty; give at least one, or leave it out.")
     steps, every = count_of("steps", steps), count_of("every", every, 1)
     rows = math.prod(map(len, axes.values())) * len(measures) * len(streams)
     if rows > TOO_MANY:
         raise ValueError(f"the frame has {rows} rows; sweep parts of the grid one at a time.")
-    recorded = rule.slots[:1] if record is None else tuple(record)
+    recorded = rule.slots[:1] if record is None else tuple(names_to_record(rule, record))
     if chunk is None:
         size = (steps // every + 1) * max(len(recorded), 1) * max(start.nbytes, 8)
         chunk = max(1, min(CHUNK_NUMBERS // max(start.size, 1), CHUNK_BYTES // size))
@@ -156,15 +160,22 @@ def _measures(measure: Measure | Mapping[str, Measure]) -> dict[str, Measure]:
         name = getattr(measure, "__name__", "measure")
         named = {"measure" if name == "<lambda>" else name: measure}
     if not named or not all(callable(function) for function in named.values()):
-        raise ValueError(f"measure is {measure!r}; give a function of a run, or names and functions.")
+        raise ValueError(f"measure is {brief(measure)}; give a function of a run, or names and functions.")
     return named
 
 
 def _axes(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Each axis as a list of numbers and schedules."""
+    if not isinstance(grid, Mapping):
+        raise ValueError(f"the grid is {brief(grid)}; give letters and their values.")
     if not grid:
         raise ValueError("the grid is empty; give at least one letter and its values.")
-    axes = {name: [values] if np.ndim(values) == 0 else list(values) for name, values in grid.items()}
+    try:
+        axes = {name: [values] if np.ndim(values) == 0 else list(values) for name, values in grid.items()}
+    except ValueError:
+        raise ValueError(
+            f"the grid is {brief(grid)}, rows of several lengths; give lists of numbers."
+        ) from None
     for name, axis in axes.items():
         if not axis:
             raise ValueError(f"the grid has no value of {name}; give at least one.")
@@ -175,7 +186,7 @@ def _axes(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 def _start(problem: Any, theta0: npt.ArrayLike | None) -> npt.NDArray[Any]:
     if theta0 is not None:
-        return np.asarray(theta0)
+        return numbers("theta0", theta0)
     inner = problem
     while not hasattr(inner, "minimizer"):
         if not hasattr(inner, "problem"):
@@ -244,7 +255,7 @@ def _measured(task: _Task) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     values = np.empty((*shape, len(measures)))
     with np.errstate(all="ignore"):  # a diverged run is measured like any other
         for column, (name, function) in enumerate(measures.items()):
-            measured = np.asarray(function(out), dtype=float)
+            measured = reals(f"what the measure {name!r} gave", function(out), finite=False)
             if measured.shape != shape:
                 raise ValueError(
                     f"the measure {name!r} gave shape {measured.shape} for {shape[0]} grid points; reduce "

@@ -19,7 +19,7 @@ from typing import Any
 import sympy
 from sympy.printing.latex import LatexPrinter
 
-from momentum_lib.clock import LIMIT, Clock, a_rule
+from momentum_lib.clock import LIMIT, Clock, a_rule, brief
 from momentum_lib.conversions import formula
 from momentum_lib.definition import NotLinear, Rule, RuleError, is_schedule
 from momentum_lib.spectrum import Probe, iteration_matrix, probe
@@ -84,7 +84,7 @@ def _expression(value: Any, what: str) -> Any:
     except sympy.SympifyError:
         number = None
     if not isinstance(number, sympy.Expr):
-        raise RuleError(f"{what} is {value!r}; a formula takes one number or symbol.")
+        raise RuleError(f"{what} is {brief(value)}; a formula takes one number or symbol.")
     return number.xreplace({s: _symbol(s.name) for s in number.free_symbols})
 
 
@@ -189,9 +189,9 @@ def transfer_function(rule: Rule, output: str = "theta") -> Any:
     -eta*z/((-gamma + z)*(z - 1))
     """
     rule = exact(rule, Z)
-    if output not in (*rule.slots, "query"):
+    if not isinstance(output, str) or output not in (*rule.slots, "query"):
         known = ", ".join(("query", *rule.slots))
-        raise RuleError(f"{rule.name} has no output {output!r}; take one of {known}.")
+        raise RuleError(f"{rule.name} has no output {brief(output)}; take one of {known}.")
     reads, (poles, found) = system(rule)[1].shape[1], transfer(rule, output)
     made = [sympy.factor(entry.as_expr() / poles.as_expr()) for entry in found]
     return made[0] if len(made) == 1 else sympy.Matrix(len(made) // reads, reads, made)
@@ -322,6 +322,8 @@ def equivalent(rule_a: Rule, rule_b: Rule, mapping: Mapping[str, Any] | None = N
                 f"{' and '.join(rule.schedules)} of {rule.name} is a schedule, and a comparison is about "
                 "formulas; give it as an expression in t, or freeze the rule, .at(t=...)."
             )
+    if not isinstance(mapping, Mapping | None):
+        raise RuleError(f"the mapping is {brief(mapping)}; give letters and their values.")
     a = exact(rule_a, Z)
     b = _mapped(a, rule_b, dict(mapping or {}))
     frozen = list(dict.fromkeys(r.setting["t"] for r in (a, b) if "t" in r.setting))

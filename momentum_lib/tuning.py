@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 
 from momentum_lib import rules
-from momentum_lib.clock import a_rule, count_of
+from momentum_lib.clock import a_rule, brief, count_of, numbers, reals
 from momentum_lib.definition import Promise, Rule, RuleError, is_schedule
 from momentum_lib.oscillation import trace_and_det
 from momentum_lib.spectrum import probe, spectral_radius
@@ -231,11 +231,11 @@ def tune(rule: Rule, mu: float, L: float, which: str | None = None, *, rho: floa
             f"take tune({base}, mu, L), or minimax({rule}, mu, L), which holds what is set."
         )
     if rho is not None and theorem.leaves_open != "rho":
-        raise ValueError(f"rho={rho!r} is robust_momentum's; leave it out for the tuning of {base}.")
+        raise ValueError(f"rho={brief(rho)} is robust_momentum's; leave it out for the tuning of {base}.")
     try:
         given = None if given is None else float(given)
-    except (TypeError, ValueError):
-        raise ValueError(f"{theorem.leaves_open}={given!r}; the theorem is about one number.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{theorem.leaves_open}={brief(given)}; the theorem is about one number.") from None
     letters, rate = theorem.letters(mu, L, *([given] if theorem.leaves_open else []))
     tuned = source.at(**letters)
     if base is rules.bias_corrected:  # the same in the limit only, where it has the letters of its source
@@ -255,9 +255,11 @@ def _find(base: Rule, which: str | None) -> tuple[Rule, _Theorem]:
     if not found:
         raise ValueError(f"no theorem here is about this {base}; minimax({base}, mu, L) tunes any rule.")
     for source, theorem in found:
-        if which in (None, theorem.which):
+        if which is None or (isinstance(which, str) and which == theorem.which):
             return source, theorem
-    raise ValueError(f"{base} has no {which!r} tuning; it has {', '.join(repr(t.which) for _, t in found)}.")
+    raise ValueError(
+        f"{base} has no {brief(which)} tuning; it has {', '.join(repr(t.which) for _, t in found)}."
+    )
 
 
 class BestEta(NamedTuple):
@@ -368,9 +370,9 @@ def lower_rate(kappa: Any) -> Any:
     >>> float(lower_rate(9))
     0.5
     """
-    kappa = np.asarray(kappa, float)
-    if not ((kappa >= 1) & np.isfinite(kappa)).all():
-        raise ValueError(f"kappa={kappa}; a condition number L/mu is finite and at least 1.")
+    kappa = reals("kappa", kappa)
+    if not (kappa >= 1).all():
+        raise ValueError(f"kappa={brief(kappa)}; a condition number L/mu is finite and at least 1.")
     # (sqrt(kappa) - 1)/(sqrt(kappa) + 1) without the cancellation near kappa = 1.
     return ((kappa - 1) / (np.sqrt(kappa) + 1) ** 2)[()]
 
@@ -457,13 +459,13 @@ def finite_bound(
         # Where eta is inside the velocity a schedule can make the first step, and no other, smaller.
         if base in (rules.heavy_ball, rules.polyak_two_step, rules.keras_sgd):
             slopes["polyak"] = (1 - r * r) / (1 + r * r)
-    elif base is rules.triple_momentum and start == "rest":
+    elif base is rules.triple_momentum and isinstance(start, str) and start == "rest":
         return np.where(steps > 0, math.sqrt(L / mu) * r**steps, 1.0)[()]
-    elif base is rules.chebyshev and start == "rest":
+    elif base is rules.chebyshev and isinstance(start, str) and start == "rest":
         return lower_bound(L / mu, t)
-    if start not in slopes:
+    if not isinstance(start, str) or start not in slopes:
         raise ValueError(
-            f"no exact bound is known here for {base}, which={which!r}, start={start!r}; take "
+            f"no exact bound is known here for {base}, which={which!r}, start={brief(start)}; take "
             "the largest |closed_form(...)| over a grid of eigenvalues in [mu, L]."
         )
     return r**steps * (1 + steps * slopes[start])
@@ -746,8 +748,8 @@ def curvatures(mu: Any, L: Any) -> tuple[float, float]:
     """The ends of a spectrum as numbers, 0 < mu <= L."""
     try:
         mu, L = float(mu), float(L)
-    except (TypeError, ValueError):
-        raise ValueError(f"mu={mu!r} and L={L!r}; give two numbers with 0 < mu <= L.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"mu={brief(mu)} and L={brief(L)}; give two numbers with 0 < mu <= L.") from None
     if mu == 0 and 0 < L < math.inf:
         raise ValueError(
             "mu=0 leaves no linear rate; without strong convexity take gradient_descent at eta = 1/L, or "
@@ -761,6 +763,7 @@ def curvatures(mu: Any, L: Any) -> tuple[float, float]:
 
 
 def _steps(t: Any) -> Array:
-    if np.size(t):
-        count_of("t", np.min(t).item() if np.ndim(t) else t)
-    return np.asarray(t, float)
+    steps = numbers("t", t)
+    for step in steps.ravel().tolist():
+        count_of("t", step)
+    return steps.astype(float)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from momentum_lib.definition import Rule
+from momentum_lib.definition import Rule, brief
 from momentum_lib.noise.loops import EPS, Array, Loop, close, on_pairs, spreads
 
 __all__ = ["autocorrelation_time", "lyapunov", "query_variance", "stationary_covariance"]
@@ -135,8 +135,8 @@ def autocorrelation_time(rule: Rule, lam: Any, *, of: str = "mean") -> Any:
     >>> float(round(autocorrelation_time(gradient_descent.at(eta=0.1), 1.0), 6))    # (2 - h)/h
     19.0
     """
-    if of not in ("mean", "variance"):
-        raise ValueError(f'of is {of!r}; give "mean" or "variance".')
+    if not isinstance(of, str) or of not in ("mean", "variance"):
+        raise ValueError(f'of is {brief(of)}; give "mean" or "variance".')
     loop = close(rule, lam)
     unit = lyapunov(loop.drift, loop.b)
     stable = np.isfinite(unit[..., 0, 0])

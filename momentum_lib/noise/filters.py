@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from momentum_lib.clock import count_of
+from momentum_lib.clock import count_of, reals
 from momentum_lib.definition import Rule, RuleError
 from momentum_lib.noise.covariance import lyapunov
 from momentum_lib.noise.loops import EPS, Array, close, slot_number
+from momentum_lib.runner import refuse_too_large
 
 __all__ = ["Smoothing", "filter_coefficients", "frequency_response", "impulse_response", "smoothing"]
 
@@ -120,7 +121,7 @@ def frequency_response(rule: Rule, omega: Any, slot: str | None = None, *, lam: 
     array([2.      , 0.666667])
     """
     b, a = filter_coefficients(rule, slot, lam=lam)
-    back = np.exp(-1j * np.asarray(omega, float))  # 1/z, one step ago
+    back = np.exp(-1j * reals("omega", omega))  # 1/z, one step ago
     over, under = np.polyval(b[::-1], back), np.polyval(a[::-1], back)
     pole = np.abs(under) <= 8 * EPS * np.abs(a).sum()
     return np.asarray(np.where(pole, np.inf, over / np.where(pole, 1, under)))
@@ -152,7 +153,9 @@ def impulse_response(rule: Rule, steps: int, slot: str | None = None, *, lam: fl
     """
     from scipy.signal import lfilter, unit_impulse
 
-    pulse = unit_impulse(count_of("steps", steps) + 1)
+    steps = count_of("steps", steps)
+    refuse_too_large(32 * steps, "take fewer steps")
+    pulse = unit_impulse(steps + 1)
     return np.asarray(lfilter(*filter_coefficients(rule, slot, lam=lam), pulse))
 
 

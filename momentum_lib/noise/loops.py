@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from momentum_lib.clock import brief, reals
 from momentum_lib.definition import Rule, RuleError
 from momentum_lib.spectrum.probing import probe
 
@@ -65,12 +66,7 @@ def spreads(shape: tuple[int, ...], **named: Any) -> tuple[list[Array], tuple[in
     """Arguments as arrays, lam and theta0 of either sign, the rest at least 0; and their common shape."""
     arrays = []
     for name, value in named.items():
-        try:
-            array = np.asarray(value, float)
-        except (TypeError, ValueError):
-            raise ValueError(f"{name} is {value!r}; give numbers.") from None
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} contains {array[~np.isfinite(array)].flat[0]}; give finite numbers.")
+        array = reals(name, value)
         if name not in ("lam", "theta0") and (array < 0).any():
             raise ValueError(f"{name} is {array.min():g}; a spread is at least 0.")
         arrays.append(array)
@@ -85,8 +81,8 @@ def spreads(shape: tuple[int, ...], **named: Any) -> tuple[list[Array], tuple[in
 
 def slot_number(rule: Rule, slot: str | None) -> int:
     """The number of a slot, the first by default."""
-    if slot is not None and slot not in rule.slots:
-        raise RuleError(f"{rule.name} has no slot {slot!r}; take one of {', '.join(rule.slots)}.")
+    if slot is not None and not (isinstance(slot, str) and slot in rule.slots):
+        raise RuleError(f"{rule.name} has no slot {brief(slot)}; take one of {', '.join(rule.slots)}.")
     return 0 if slot is None else rule.slots.index(slot)
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from momentum_lib.clock import Clock, a_rule, count_of
+from momentum_lib.clock import Clock, a_rule, brief, count_of
 from momentum_lib.definition import Promise, Rule, RuleError
 from momentum_lib.noise.covariance import lyapunov, query_variance
 from momentum_lib.noise.loops import Array, Loop, close, on_pairs, spreads
+from momentum_lib.runner import generator, refuse_too_large
 from momentum_lib.spectrum import stability_limit
 
 __all__ = [
@@ -185,7 +186,7 @@ def mean_square_minimax(rule: Rule, eigenvalues: Sequence[float], variance_ratio
     """
     (lam, ratio), _ = spreads((), eigenvalues=eigenvalues, variance_ratio=variance_ratio)
     if lam.ndim != 1 or not lam.size or not (lam > 0).all():
-        raise ValueError(f"eigenvalues is {eigenvalues!r}; give numbers above 0.")
+        raise ValueError(f"eigenvalues is {brief(eigenvalues)}; give numbers above 0.")
     for name, value in a_rule(rule).setting.items():
         if np.ndim(value):
             raise RuleError(f"{rule} holds {name} at an array, and this finds one setting; call it for each.")
@@ -297,6 +298,7 @@ def mean_square_curve(
         return out
 
     mean = np.broadcast_to(np.stack(np.broadcast_arrays(*rule.init(theta0)), axis=-1), (*shape, n))
+    refuse_too_large(8 * (steps + 1) * math.prod(shape) * (pairs + n + 1), "take fewer steps or cells")
     path = np.empty((steps + 1, *shape, pairs + n + 1))
     path[0] = np.concatenate([mean[..., i] * mean[..., j], mean, np.ones((*shape, 1))], axis=-1)
     with np.errstate(all="ignore"):
@@ -357,7 +359,8 @@ def noisy_run(
     (at, spread, start), shape = spreads(clock.shape, lam=lam, sigma=sigma, theta0=theta0)
     if shape:
         raise ValueError("a noisy run is at one setting; give lam, sigma, theta0 and each letter one number.")
-    noise = spread * np.random.default_rng(rng).standard_normal((steps, size))
+    refuse_too_large(24 * (steps + 1) * size, "take fewer steps or runs")
+    noise = spread * cast(np.random.Generator, generator(rng)).standard_normal((steps, size))
     out = np.full((steps + 1, size), start)
     state = rule.init(out[0])
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from momentum_lib.clock import brief, reals
+
 if TYPE_CHECKING:
     from momentum_lib.problems.functions import Function
 
@@ -148,10 +150,13 @@ class Problem(ABC):
         return self.L / self.mu if self.mu > 0 else float("inf")
 
     def _at(self, function: Callable[[Array], Any], theta: npt.ArrayLike) -> Any:
-        points = np.asarray(theta)
+        try:
+            points = np.asarray(theta)
+        except ValueError:  # rows of several lengths
+            points = np.asarray("")
         if points.dtype.kind not in "fcVO":
             if points.dtype.kind not in "iub":
-                raise ValueError(f"theta is {theta!r}; give numbers.")
+                raise ValueError(f"theta is {brief(theta)}; give numbers.")
             points = points.astype(float)
         if self.shape and points.shape[-1:] != self.shape:
             raise ValueError(
@@ -175,7 +180,7 @@ def finite(name: str, given: npt.ArrayLike | None, ndim: int, size: int | None =
     try:
         array = np.array(given)
         array = array.astype(float, casting="unsafe" if array.dtype == object else "same_kind")
-    except (TypeError, ValueError):  # complex numbers, texts, rows of different lengths
+    except (TypeError, ValueError, OverflowError):  # complex numbers, texts, rows of different lengths
         raise ValueError(f"{name} is no array of real numbers; give one.") from None
     if array.ndim != ndim or array.size == 0 or (size is not None and array.shape != (size,) * ndim):
         wanted = f"{ndim} axes, not empty" if size is None else str((size,) * ndim)
@@ -204,5 +209,13 @@ def rounding(lam: Array) -> float:
 
 def positive(name: str, given: float) -> None:
     """Refuse what is not positive and finite."""
-    if not 0 < given < np.inf:
-        raise ValueError(f"{name} is {given}; give a positive number.")
+    if not one_real(name, given) > 0:
+        raise ValueError(f"{name} is {brief(given)}; give a positive number.")
+
+
+def one_real(name: str, given: Any) -> float:
+    """One finite real number."""
+    value = reals(name, given)
+    if value.ndim:
+        raise ValueError(f"{name} is {brief(given)}; give one number.")
+    return float(value)

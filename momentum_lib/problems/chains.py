@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from momentum_lib.clock import count_of
-from momentum_lib.problems.base import Array
+from momentum_lib.problems.base import Array, one_real
 from momentum_lib.problems.quadratics import Quadratic
 
 __all__ = ["Colorizer", "ConvexRosenbrock", "NesterovWorst", "grid_laplacian"]
@@ -53,7 +53,7 @@ class ConvexRosenbrock(_Chain):
     """
 
     def __init__(self, n: int = 25, kappa: float = 100.0) -> None:
-        n = count_of("n", n, 1)
+        n = count_of("n", n, 1, 10**8)
         if not 1 < kappa < np.inf:
             raise ValueError(f"kappa is {kappa}; a condition number above 1 and finite is needed.")
         q, i = _decay(kappa), np.arange(1, n + 1)
@@ -78,8 +78,9 @@ class NesterovWorst(_Chain):
     """
 
     def __init__(self, n: int, mu: float, L: float) -> None:
-        n = count_of("n", n, 2)
-        if not 0 <= mu < L < np.inf:
+        n = count_of("n", n, 2, 10**8)
+        mu, L = one_real("mu", mu), one_real("L", L)
+        if not 0 <= mu < L:
             raise ValueError(f"mu={mu} and L={L}; Nesterov's function needs 0 <= mu < L, both finite.")
         self._q, i = (_decay(L / mu) if mu else 0.0), np.arange(1, n + 1)
         super().__init__(n, (L - mu) / 4, mu, self._q, self._q**i if mu else 1 - i / (n + 1))
@@ -143,7 +144,7 @@ def grid_laplacian(*shape: int) -> Any:
         raise ValueError("a grid of shape () has no nodes; give its sides.")
     total = csr_array((1, 1))
     for side in shape:
-        diagonal = np.full(count_of("a side", side, 1), 2.0)
+        diagonal = np.full(count_of("a side", side, 1, 10**8), 2.0)
         diagonal[0] -= 1
         diagonal[-1] -= 1
         total = kronsum(_tridiagonal(diagonal, -1.0), total, "csr")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from momentum_lib.clock import count_of
-from momentum_lib.problems.base import Array, Problem, positive
+from momentum_lib.problems.base import Array, Problem, one_real, positive
 
 __all__ = ["GoujaudCycle", "LessardCycle", "Plateau"]
 
@@ -85,7 +85,9 @@ class GoujaudCycle(Problem):
     """
 
     def __init__(self, K: int, eta: float, gamma: float, mu: float, L: float) -> None:
-        K = count_of("K", K, 3)
+        K = count_of("K", K, 3, 10**6)
+        given = {"eta": eta, "gamma": gamma, "mu": mu, "L": L}
+        eta, gamma, mu, L = (one_real(name, value) for name, value in given.items())
         if not (eta > 0 and 0 <= gamma < 1 and 0 < mu < L < np.inf):
             raise ValueError(
                 f"eta={eta}, gamma={gamma}, mu={mu}, L={L}; the cycle needs eta > 0, 0 <= gamma < 1 "

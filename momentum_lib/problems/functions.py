@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.clock import count_of
+from momentum_lib.clock import brief, count_of
 from momentum_lib.problems.base import Array, Gradient, Problem, finite, like
 
 __all__ = ["Function"]
@@ -39,7 +39,7 @@ class Function(Problem):
         at: npt.ArrayLike | None = None,
     ) -> None:
         self._made_of = (f, dim, grad, minimizers, mu, L, name, at)
-        self._shape = (count_of("dim", dim, 1),)
+        self._shape = (count_of("dim", dim, 1, 10**8),)
         self.name = name or getattr(f, "__name__", type(f).__name__)
         self.mu, self.L = -np.inf if mu is None else float(mu), np.inf if L is None else float(L)
         if not self.mu <= self.L:
@@ -137,7 +137,7 @@ class _Lifted:
 def _lift(f: Any, name: str, shape: tuple[int, ...], trial: Array) -> _Lifted:
     """Find out, on three points, how a function takes its points."""
     if not callable(f):
-        raise ValueError(f"{name} is {f!r}; give a function of one point.")
+        raise ValueError(f"{name} is {brief(f)}; give a function of one point.")
     singly, remedy = _Lifted(f, name, shape), "or give a point of its domain with at="
     with np.errstate(all="ignore"):
         try:

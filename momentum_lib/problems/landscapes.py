@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from momentum_lib.clock import count_of
-from momentum_lib.problems.base import Array, Problem, finite, like, positive
+from momentum_lib.problems.base import Array, Problem, finite, like, one_real, positive
 
 __all__ = ["Beale", "DoubleWell", "Himmelblau", "MultiWell", "Rastrigin", "Rosenbrock", "Saddle"]
 
@@ -28,7 +28,7 @@ class Rosenbrock(Problem):
     """
 
     def __init__(self, dim: int = 2) -> None:
-        self.minimizer = np.ones(count_of("dim", dim, 2))
+        self.minimizer = np.ones(count_of("dim", dim, 2, 10**8))
 
     def _value(self, theta: Array) -> Any:
         from scipy.optimize import rosen
@@ -114,7 +114,7 @@ class Rastrigin(Problem):
     """
 
     def __init__(self, dim: int = 2) -> None:
-        self.minimizer = np.zeros(count_of("dim", dim, 1))
+        self.minimizer = np.zeros(count_of("dim", dim, 1, 10**8))
         self.mu, self.L = 2 - 40 * np.pi**2, 2 + 40 * np.pi**2
 
     def _value(self, theta: Array) -> Any:
@@ -193,7 +193,7 @@ class DoubleWell(Problem):
     """
 
     def __init__(self, tilt: float = 0.3) -> None:
-        if not abs(tilt) < 8 / np.sqrt(27):
+        if not abs(one_real("tilt", tilt)) < 8 / np.sqrt(27):
             raise ValueError(f"tilt={tilt} leaves one well; give a tilt below 1.54 in size.")
         self.tilt = tilt
         left, self.barrier, right = (float(x) for x in np.sort(np.roots([4, 0, -4, tilt]).real))
@@ -273,7 +273,10 @@ class MultiWell(Problem):
 
         # Every stationary point lies between 0 and the outermost center.
         low, high = min(0.0, self.centers.min()) - 0.1, max(0.0, self.centers.max()) + 0.1
-        net = np.linspace(low, high, 1 + int(50 * (high - low) / min(self.widths.min(), 1.0)))
+        count = 50 * (high - low) / min(self.widths.min(), 1.0)
+        if count > 1e7:
+            raise ValueError(f"the least width is {self.widths.min():g}; give 1e-5 of the distances or more.")
+        net = np.linspace(low, high, 1 + int(count))
         slope = self.grad(net)
         turns = np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0))
         return np.array([brentq(self.grad, net[i], net[i + 1], xtol=1e-14) for i in turns])

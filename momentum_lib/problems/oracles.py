@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.clock import count_of
-from momentum_lib.problems.base import Array, Gradient, Problem, like, rounding, symmetric
+from momentum_lib.clock import brief, count_of, reals
+from momentum_lib.problems.base import Array, Gradient, Problem, like, one_real, rounding, symmetric
 from momentum_lib.problems.regressions import LeastSquares, Logistic
 
 __all__ = ["Minibatch", "Moving", "Multiplicative", "Noisy", "SampledCoordinates"]
@@ -25,7 +25,9 @@ class _Oracle(ABC):
 
     def __init__(self, problem: Problem | Gradient, shared: bool = False) -> None:
         if not (callable(problem) or hasattr(problem, "grad")):
-            raise TypeError(f"{problem!r} is neither a problem nor a gradient function; give one of the two.")
+            raise TypeError(
+                f"{brief(problem)} is neither a problem nor a gradient function; give one of the two."
+            )
         self.problem, self.shared = problem, shared
 
     def __call__(self, theta: Any) -> Any:
@@ -88,10 +90,10 @@ class Noisy(_Oracle):
 
     def __init__(self, problem: Problem | Gradient, sigma: npt.ArrayLike, shared: bool = False) -> None:
         super().__init__(problem, shared)
-        self.sigma = np.array(sigma, dtype=float)
-        if self.sigma.ndim > 2 or not np.isfinite(self.sigma).all():
+        self.sigma = reals("sigma", sigma)
+        if self.sigma.ndim > 2:
             raise ValueError(
-                f"sigma has shape {self.sigma.shape}; give a finite standard deviation, one a coordinate, or "
+                f"sigma has shape {self.sigma.shape}; give a standard deviation, one a coordinate, or "
                 "a covariance matrix."
             )
         if self.sigma.ndim < 2:
@@ -140,7 +142,7 @@ class Minibatch(_Oracle):
 
     def __init__(self, problem: LeastSquares | Logistic, batch: int, shared: bool = False) -> None:
         if not hasattr(problem, "sample_grad"):
-            raise TypeError(f"{problem!r} has no data to sample; give a LeastSquares or a Logistic.")
+            raise TypeError(f"{brief(problem)} has no data to sample; give a LeastSquares or a Logistic.")
         if count_of("batch", batch, 1) > len(problem.X):
             raise ValueError(f"batch is {batch}; give 1 to {len(problem.X)} of the problem's rows.")
         super().__init__(problem, shared)
@@ -187,7 +189,7 @@ class Multiplicative(_Oracle):
 
     def __init__(self, problem: Problem | Gradient, p: float, shared: bool = False) -> None:
         super().__init__(problem, shared)
-        if not 0 < p <= 1:
+        if not 0 < one_real("p", p) <= 1:
             raise ValueError(f"p is {p}; a probability in (0, 1] is needed.")
         self.p = float(p)
 
@@ -269,7 +271,7 @@ class Moving:
 
     def __init__(self, problem: Problem | Gradient, path: Callable[[int], npt.ArrayLike]) -> None:
         if not callable(path):
-            raise TypeError(f"path is {path!r}; give a function of t, such as lambda t: 0.01 * t.")
+            raise TypeError(f"path is {brief(path)}; give a function of t, such as lambda t: 0.01 * t.")
         self.problem, self.path = problem, path
 
     def __call__(self, theta: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from momentum_lib.problems.base import Array, Problem, finite, like
+from momentum_lib.problems.base import Array, Problem, finite, like, one_real
 from momentum_lib.problems.quadratics import Quadratic
 
 __all__ = ["LeastSquares", "Logistic"]
@@ -127,9 +127,10 @@ class Logistic(Problem):
 def _data(X: npt.ArrayLike, y: npt.ArrayLike, ridge: float) -> tuple[Array, Array, float]:
     rows = finite("X", X, 2)
     targets = finite("y", y, 1, len(rows))
-    if not 0 <= ridge < np.inf:
+    ridge = one_real("ridge", ridge)
+    if not 0 <= ridge:
         raise ValueError(f"ridge is {ridge}; give a finite number of at least 0.")
-    return rows, targets, float(ridge)
+    return rows, targets, ridge
 
 
 def _apply_rows(X: Array, rows: Array, theta: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from momentum_lib.clock import Clock, count_of
+from momentum_lib.clock import Clock, brief, count_of, numbers
 from momentum_lib.definition import Rule
 from momentum_lib.runner import refuse_too_large, run
 from momentum_lib.spectrum.probing import (
@@ -75,11 +75,12 @@ def closed_form(
     steps = count_of("steps", steps)
     eigenvalues = getattr(problem, "eigenvalues", None)
     if eigenvalues is None:
-        raise ValueError(f"{problem!r} has no eigenvalues; the closed form is that of a Quadratic.")
+        raise ValueError(f"{brief(problem)} has no eigenvalues; the closed form is that of a Quadratic.")
     eigenvalues = np.atleast_1d(np.asarray(eigenvalues, float))
     basis = problem.eigenvectors
-    if np.shape(theta0) not in ((), eigenvalues.shape):
-        raise ValueError(f"theta0 has shape {np.shape(theta0)}; give {len(eigenvalues)} numbers, or one.")
+    theta0 = numbers("theta0", theta0)
+    if theta0.shape not in ((), eigenvalues.shape):
+        raise ValueError(f"theta0 has shape {theta0.shape}; give {len(eigenvalues)} numbers, or one.")
     theta0 = np.broadcast_to(theta0, eigenvalues.shape)
     # Every letter has an axis for the eigen-directions.
     clock = Clock(rule, lambda name, value: np.asarray(as_number(name, value))[..., None])

@@ -7,12 +7,11 @@ rules of one and two slots without looking at every step.
 from __future__ import annotations
 
 import math
-import reprlib
 from typing import Any
 
 import numpy as np
 
-from momentum_lib.clock import Clock, count_of, numbers
+from momentum_lib.clock import Clock, brief, count_of, reals
 from momentum_lib.definition import Rule
 from momentum_lib.spectrum.leaps import MOST, can_leap, cells_of, leapt, too_long
 from momentum_lib.spectrum.probing import Reading, as_number, refuse_nonlinear
@@ -83,7 +82,7 @@ def settling_time(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: in
 
 
 def _times(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: int, *, settle: bool) -> Any:
-    lam, theta, level = _real("eigenvalues", eigenvalues), _real("theta0", theta0), _real("tol", tol)
+    lam, theta, level = reals("eigenvalues", eigenvalues), reals("theta0", theta0), reals("tol", tol)
     cap = count_of("cap", cap)
     lam = np.atleast_1d(lam)
     if lam.ndim != 1 or not lam.size:
@@ -91,7 +90,7 @@ def _times(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: int, *, s
     if theta.shape not in ((), lam.shape):
         raise ValueError(f"theta0 has shape {theta.shape}; give {lam.size} numbers, or one.")
     if level.ndim or not level >= 1e-150:
-        raise ValueError(f"tol is {tol!r}; give one number of at least 1e-150, relative to ||theta0||.")
+        raise ValueError(f"tol is {brief(tol)}; give one number of at least 1e-150, relative to ||theta0||.")
     shape = Clock(rule).shape
     probed = lam[:1]
     start = np.broadcast_to(theta, lam.shape)
@@ -116,13 +115,6 @@ def _times(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: int, *, s
 
     out = np.concatenate([part(slice(low, low + _PART)) for low in range(0, max(count, 1), _PART)])
     return np.where(out > cap, np.inf, out).reshape(shape)[()]
-
-
-def _real(name: str, value: Any) -> Array:
-    array = numbers(name, value)
-    if array.dtype.kind == "c" or not np.isfinite(array).all():
-        raise ValueError(f"{name} is {reprlib.repr(value)}; give finite real numbers.")
-    return array.astype(float)
 
 
 def stepped(clock: Clock, lam: Array, start: Array, tol: float, cap: int, settle: bool) -> Array:
