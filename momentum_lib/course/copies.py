@@ -151,7 +151,8 @@ def write_instructor(root: Path, known: Sequence[Notebook], target: Path) -> Non
             pages.append(f"# {notebook.number} {notebook.title}\n\n{plans.as_markdown(notebook)}")
         (folder / "plans.md").write_text("\n\n".join(pages) + "\n", encoding="utf-8")
         (folder / "nbgrader" / "nbgrader_config.py").write_text(_CONFIG, encoding="utf-8")
-        shutil.copy(Path(__file__).with_name("projects.md"), folder / "projects.md")
+        for name in ("README.md", "projects.md"):
+            shutil.copy(Path(__file__).with_name(name), folder)
 
 
 def _beside(root: Path, folder: Path) -> None:
