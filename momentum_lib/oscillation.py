@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from momentum_lib.clock import a_rule, brief, reals
+from momentum_lib.clock import a_rule, reals
 from momentum_lib.definition import Rule, RuleError, is_schedule
 from momentum_lib.noise.loops import close
 from momentum_lib.spectrum.probing import Reading, read, trace_det
