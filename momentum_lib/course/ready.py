@@ -3,10 +3,13 @@
 import matplotlib.pyplot
 import pandas
 import scipy.integrate
+import scipy.linalg
 import scipy.optimize
+import scipy.signal
+import scipy.sparse.linalg
 import sympy
 
 from momentum_lib import exercises
 
-LOADED = [matplotlib.pyplot, pandas, scipy.integrate, scipy.optimize, sympy]
+LOADED = [matplotlib.pyplot, pandas, scipy.integrate, scipy.linalg, scipy.optimize, scipy.signal, sympy]
 LOADED += [getattr(exercises, name) for name in dir(exercises)]
