@@ -267,7 +267,7 @@ def plot_rate(
     levels = np.asarray(MaxNLocator(9).tick_values(float(np.nanmin(shown, initial=1.0)), 1.0))
     image = _mesh(ax, h, up, shown, vmin=max(levels[0], 0.0), vmax=1, cmap="viridis_r")
     lines = ax.contour(h, up, rate, levels[levels < 1 - 1e-9], colors="white", linewidths=0.6)
-    ax.clabel(lines, fmt="%g", fontsize=8, manual=list(_middles(lines.allsegs)))
+    ax.clabel(lines, fmt="%g", fontsize=8, zorder=6, manual=list(_middles(lines.allsegs)))
     hatch_unstable(ax, h, up, rate >= 1)
     data = {plane.across: h, plane.up: up, "rate": rate} | data
     if "optimum" in data:
