@@ -306,7 +306,7 @@ def _moments(m: Any, s: Any, gradient: Any, beta1: Any, beta2: Any, eps: Any, t:
 
 def _adamw(
     theta: Any, m: Any, s: Any, grad: Any, *, eta: Any, beta1: Any = 0.9, beta2: Any = 0.999,
-    eps: Any = 1e-8, weight_decay: Any = 0.01, t: Any,
+    eps: Any = 1e-8, weight_decay: Any = 0, t: Any,
 ) -> Any:  # fmt: skip
     """AdamW: Adam, and apart from its averages theta shrinks by eta weight_decay each step.
 
@@ -320,7 +320,7 @@ def _adamw(
     Units: theta [theta], m [gradient], s [gradient²]; eta [theta], eta weight_decay [1]
     Start: m = 0, s = 0
     Not to be confused with: adam on a loss with an L2 penalty, which divides the penalty's gradient by the
-        root of s as well. The default 0.01 is PyTorch's; optax's is 1e-4
+        root of s as well. Nothing decays unless told, as in lion; PyTorch's default is 0.01, optax's 1e-4
     Source: Loshchilov and Hutter 2019, Algorithm 2, with the schedule multiplier in eta
     """
     new, m, s = _adam(theta, m, s, grad, eta=eta, beta1=beta1, beta2=beta2, eps=eps, t=t)

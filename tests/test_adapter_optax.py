@@ -164,7 +164,7 @@ def test_nonlinear_rules_run_under_jit_on_a_tree():
     assert np.abs(ours - native).max() <= 1e-12
     for rule, theirs in [
         (adam.at(eta=ETA), optax.adam(ETA)),
-        (NONLINEAR["adamw"].at(eta=ETA), optax.adamw(ETA, weight_decay=0.01)),
+        (NONLINEAR["adamw"].at(eta=ETA, weight_decay=0.01), optax.adamw(ETA, weight_decay=0.01)),
         (NONLINEAR["nadam"].at(eta=ETA), optax.nadam(ETA)),
         (lion.at(eta=ETA), optax.lion(ETA, weight_decay=0)),
     ]:
