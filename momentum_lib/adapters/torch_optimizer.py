@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from momentum_lib.adapters.edges import look_ahead_refused, one_number
 from momentum_lib.clock import Clock, a_rule
-from momentum_lib.definition import Rule
+from momentum_lib.definition import Rule, RuleError, is_schedule
+from momentum_lib.parts import Parts
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["as_torch"]
 
+#: What PyTorch and its schedulers keep in a group beside the letters.
+_OTHERS: Final = ("params", "param_names", "name", "initial_lr")
+
 
 def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
     """Turn a rule into a subclass of ``torch.optim.Optimizer``.
 
     Its instances take PyTorch's names, ``lr`` for the step size and ``momentum`` for the momentum, or the
-    rule's own letters, as numbers or functions of t (1 on the first step), also by parameter group; what is
-    set on the rule is the default. The groups keep them under PyTorch's names. All parameters together are
-    theta, one vector; each keeps its slots in ``optimizer.state``, so checkpoints work as usual. A parameter
-    without a gradient stays as it is for that step, as in PyTorch.
+    rule's own letters, as numbers or functions of t, also by parameter group; what is set on the rule is the
+    default. The groups keep them under PyTorch's names, where its schedulers look for them.
+
+    All parameters together are theta, in its `Parts`: nothing is flattened, and a rule that looks at whole
+    points sees them whole. As in PyTorch a parameter without a gradient stays as it is for that step, and t,
+    1 on a parameter's own first step, counts its steps. It stands in ``optimizer.state`` beside the slots.
+
+    A letter that is a function is code and no state: ``state_dict`` leaves it out, and ``load_state_dict``
+    keeps the one the optimizer was made with.
 
     Parameters
     ----------
     rule : Rule
-        Written in arithmetic, as those of `RULES` are.
+        Written in arithmetic or in functions of the array's own `namespace`.
 
     Returns
     -------
@@ -41,7 +51,7 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
     ------
     RuleError
         What is no rule; from the class, an open or unknown letter, or one under two names; from ``step``, a
-        needed closure left out.
+        sparse gradient, a needed closure left out.
 
     Examples
     --------
@@ -74,84 +84,127 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
     def in_names(letters: Mapping[str, Any]) -> dict[str, Any]:
         return {theirs.get(letter, letter): value for letter, value in letters.items()}
 
+    def read(group: Mapping[str, Any], t: int) -> dict[str, Any]:
+        """The letters of a group at step t, as a scheduler or the user last wrote them."""
+        given = {letter: group[name] for name, letter in letter_of.items()}
+        now = {n: one_number(n, value(t) if is_schedule(value) else value) for n, value in given.items()}
+        return {**now, "t": t} if rule.counts else now
+
+    def gradient_of(p: Any, keep: bool) -> Any:
+        if p.grad is None:
+            return torch.zeros_like(p)
+        if p.grad.layout != torch.strided:
+            raise RuleError(
+                f"{rule.name} moves every coordinate at each step, and a gradient of shape "
+                f"{tuple(p.shape)} is sparse; make it dense (torch.nn.Embedding(..., sparse=False))."
+            )
+        return p.grad.clone() if keep else p.grad
+
+    def own(value: Any, p: Any) -> Any:
+        """A slot that shares no memory with what is overwritten: the parameter, its gradient."""
+        lent = {x.untyped_storage().data_ptr() for x in (p, p.grad)}
+        return value.clone() if value.untyped_storage().data_ptr() in lent else value
+
+    def evaluate(closure: Any, params: list[Any], x: Any) -> Any:
+        """The loss at x, its gradient left in the parameters, and they where they were."""
+        home = [p.clone() for p in params]
+        fill(params, x.parts)
+        try:
+            with torch.enable_grad():
+                return closure()
+        finally:
+            fill(params, home)
+
+    def fill(params: list[Any], values: Iterable[Any]) -> None:
+        for p, value in zip(params, values, strict=True):
+            p.copy_(value)
+
     class RuleOptimizer(torch.optim.Optimizer):  # type: ignore[misc]
         def __init__(self, params: Any, **letters: Any) -> None:
             super().__init__(params, in_names(rule.at(**in_letters(letters)).setting))
 
+        def __reduce__(self) -> Any:
+            return _unmade, (rule,), self.__getstate__()
+
         def add_param_group(self, param_group: dict[str, Any]) -> None:
-            own = {n: v for n, v in param_group.items() if n not in ("params", "param_names", "t")}
-            bound = rule.at(**in_letters(self.defaults)).at(**in_letters(own))
-            Clock(bound, one_number)
+            own = {n: v for n, v in param_group.items() if n not in _OTHERS or n in letter_of}
+            default = {n: v for n, v in self.defaults.items() if n != "differentiable"}  # PyTorch's own
+            clock = Clock(rule.at(**in_letters(default)).at(**in_letters(own)), one_number)
             rest = {n: v for n, v in param_group.items() if n not in own}
-            super().add_param_group({"t": 0, **rest, **in_names(bound.setting)})
+            super().add_param_group({**rest, **in_names({**clock.constants, **clock.schedules})})
+
+        def state_dict(self) -> dict[str, Any]:
+            saved = super().state_dict()
+            groups = [{n: v for n, v in g.items() if not is_schedule(v)} for g in saved["param_groups"]]
+            return {**saved, "param_groups": groups}
+
+        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+            code = [{n: v for n, v in group.items() if is_schedule(v)} for group in self.param_groups]
+            code += [{}] * len(state_dict["param_groups"])  # PyTorch refuses another number of groups
+            groups = [{**c, **g} for c, g in zip(code, state_dict["param_groups"], strict=False)]
+            super().load_state_dict({**state_dict, "param_groups": groups})
 
         def step(self, closure: Any = None) -> Any:
             with torch.no_grad():
                 return self._step(closure)
 
         def _step(self, closure: Any) -> Any:
-            groups = self.param_groups
-            parts = [p for group in groups for p in group["params"] if p.requires_grad]
-            theta = _flat(parts)
+            rows = [
+                (p, group, self.state.get(p, {}))
+                for group in self.param_groups
+                for p in group["params"]
+                if p.requires_grad and (closure or p.grad is not None)
+            ]
+            if not rows:
+                return None
+            params = [p for p, _, _ in rows]
+            theta = Parts(p.detach() for p in params)
             losses: list[Any] = []
 
+            @functools.cache  # the first step and the body both ask at this theta
             def ask(x: Any) -> Any:
                 if closure is not None:
-                    _fill(parts, x)
-                    with torch.enable_grad():
-                        losses.append(closure())
-                    _fill(parts, theta)
+                    losses.append(evaluate(closure, params, x))
                 elif x is not theta:
                     raise look_ahead_refused(rule, "pass step a closure that recomputes loss and gradient")
-                return _flat([torch.zeros_like(p) if p.grad is None else p.grad for p in parts])
+                return Parts(gradient_of(p, keep=closure is not None) for p in params)
 
-            t = 1 + max(group["t"] for group in groups)
-            rest = rule.init(theta)
+            times = [1 + state.get("t", 0) for _, _, state in rows]
+            at = {(id(group), t): read(group, t) for (_, group, _), t in zip(rows, times, strict=True)}
+            each = [at[id(group), t] for (_, group, _), t in zip(rows, times, strict=True)]
+            letters = {n: _one(letters[n] for letters in each) for n in each[0]}
             kept = [
-                _flat([self.state[p].get(name, at_rest) for p, at_rest in _pieces(parts, start)])
-                for name, start in zip(rule.slots[1:], rest[1:], strict=True)
+                state or dict(zip(rule.slots, rule.init(x), strict=True))
+                for (_, _, state), x in zip(rows, theta.parts, strict=True)
             ]
-            settings = [{letter: group[name] for name, letter in letter_of.items()} for group in groups]
-            clocks = [Clock(rule.at(**setting), one_number) for setting in settings]
-            new, *slots = rule.apply(clocks[0].body(t), (theta, *kept), ask, self._letters(clocks, parts, t))
-            moving = [p.grad is not None for p in parts]
-            for moves, (p, value) in zip(moving, _pieces(parts, new), strict=True):
-                if moves:
-                    p.copy_(value)
-            for name, slot in zip(rule.slots[1:], slots, strict=True):
-                for moves, (p, value) in zip(moving, _pieces(parts, slot), strict=True):
-                    if moves:
-                        self.state[p][name] = value.clone()
-            for group in groups:
-                group["t"] = t
+            now = (theta, *(Parts(slots[name] for slots in kept) for name in rule.slots[1:]))
+            # Where some parameters are at their first step, both steps are made at the whole theta.
+            first = [t == 1 and rule.has_first_step for t in times]
+            made = {
+                early: rule.apply(rule.first_step if early else rule.step, now, ask, letters)
+                for early in sorted(set(first))
+            }
+            for i, (p, t, early) in enumerate(zip(params, times, first, strict=True)):
+                if p.grad is None:
+                    continue
+                new, *slots = (slot.parts[i] for slot in made[early])
+                ours = {name: own(value, p) for name, value in zip(rule.slots[1:], slots, strict=True)}
+                self.state[p] = {"t": t, **ours}
+                p.copy_(new)
             return losses[0] if losses else None
-
-        def _letters(self, clocks: list[Clock], parts: list[Any], t: int) -> dict[str, Any]:
-            """The letters of step t: numbers, or vectors over theta where the groups differ."""
-            sizes = [sum(p.numel() for p in g["params"] if p.requires_grad) for g in self.param_groups]
-            each, out = [clock.letters(t) for clock in clocks], {}
-            for name in each[0]:
-                values = [letters[name] for letters in each]
-                out[name] = values[0]
-                if len(set(values)) > 1:
-                    like = {"dtype": parts[0].dtype, "device": parts[0].device}
-                    spread = zip(sizes, values, strict=True)
-                    out[name] = torch.cat([torch.full((size,), value, **like) for size, value in spread])
-            return out
-
-    def _flat(tensors: list[Any]) -> Any:
-        return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-
-    def _pieces(parts: list[Any], vector: Any) -> list[tuple[Any, Any]]:
-        """Each parameter with its piece of a vector over theta, in the parameter's shape."""
-        sizes = [p.numel() for p in parts]
-        return [(p, piece.view_as(p)) for p, piece in zip(parts, vector.split(sizes), strict=True)]
-
-    def _fill(parts: list[Any], vector: Any) -> None:
-        with torch.no_grad():
-            for p, value in _pieces(parts, vector):
-                p.copy_(value)
 
     RuleOptimizer.__name__ = RuleOptimizer.__qualname__ = f"{rule.name}_optimizer"
     RuleOptimizer.__doc__ = f"{rule.card['Summary']} A PyTorch optimizer; see `momentum_lib.as_torch`."
     return RuleOptimizer
+
+
+def _one(values: Iterable[Any]) -> Any:
+    """One number where all are equal, else one for each parameter."""
+    values = tuple(values)
+    return values[0] if len(set(values)) == 1 else Parts(values)
+
+
+def _unmade(rule: Rule) -> Any:
+    """An optimizer of this rule for a pickle to fill."""
+    made = as_torch(rule)
+    return made.__new__(made)
