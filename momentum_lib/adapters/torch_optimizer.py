@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from momentum_lib.adapters.edges import look_ahead_refused, one_number
@@ -100,11 +100,6 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
             )
         return p.grad.clone() if keep else p.grad
 
-    def own(value: Any, p: Any) -> Any:
-        """A slot that shares no memory with what is overwritten: the parameter, its gradient."""
-        lent = {x.untyped_storage().data_ptr() for x in (p, p.grad)}
-        return value.clone() if value.untyped_storage().data_ptr() in lent else value
-
     def evaluate(closure: Any, params: list[Any], x: Any) -> Any:
         """The loss at x, its gradient left in the parameters, and they where they were."""
         home = [p.clone() for p in params]
@@ -144,11 +139,9 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
             groups = [{**c, **g} for c, g in zip(code, state_dict["param_groups"], strict=False)]
             super().load_state_dict({**state_dict, "param_groups": groups})
 
+        @torch.compiler.disable  # type: ignore[untyped-decorator]  # sums are chosen in Python
+        @torch.no_grad()  # type: ignore[untyped-decorator]
         def step(self, closure: Any = None) -> Any:
-            with torch.no_grad():
-                return self._step(closure)
-
-        def _step(self, closure: Any) -> Any:
             rows = [
                 (p, group, self.state.get(p, {}))
                 for group in self.param_groups
@@ -158,7 +151,12 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
             if not rows:
                 return None
             params = [p for p, _, _ in rows]
-            theta = Parts(p.detach() for p in params)
+            kept = [
+                state or dict(zip(rule.slots, map(torch.clone, rule.init(p.detach())), strict=True))
+                for p, _, state in rows
+            ]
+            home = [Parts(params), *(Parts(slots[name] for slots in kept) for name in rule.slots[1:])]
+            theta, *rest = (_Sum({point: 1}) for point in home)
             losses: list[Any] = []
 
             @functools.cache  # the first step and the body both ask at this theta
@@ -167,30 +165,23 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
                     losses.append(evaluate(closure, params, x))
                 elif x is not theta:
                     raise look_ahead_refused(rule, "pass step a closure that recomputes loss and gradient")
-                return Parts(gradient_of(p, keep=closure is not None) for p in params)
+                return _Sum({Parts(gradient_of(p, keep=closure is not None) for p in params): 1})
 
             times = [1 + state.get("t", 0) for _, _, state in rows]
             at = {(id(group), t): read(group, t) for (_, group, _), t in zip(rows, times, strict=True)}
             each = [at[id(group), t] for (_, group, _), t in zip(rows, times, strict=True)]
             letters = {n: _one(letters[n] for letters in each) for n in each[0]}
-            kept = [
-                state or dict(zip(rule.slots, rule.init(x), strict=True))
-                for (_, _, state), x in zip(rows, theta.parts, strict=True)
-            ]
-            now = (theta, *(Parts(slots[name] for slots in kept) for name in rule.slots[1:]))
             # Where some parameters are at their first step, both steps are made at the whole theta.
             first = [t == 1 and rule.has_first_step for t in times]
             made = {
-                early: rule.apply(rule.first_step if early else rule.step, now, ask, letters)
+                early: rule.apply(rule.first_step if early else rule.step, (theta, *rest), ask, letters)
                 for early in sorted(set(first))
             }
-            for i, (p, t, early) in enumerate(zip(params, times, first, strict=True)):
-                if p.grad is None:
-                    continue
-                new, *slots = (slot.parts[i] for slot in made[early])
-                ours = {name: own(value, p) for name, value in zip(rule.slots[1:], slots, strict=True)}
-                self.state[p] = {"t": t, **ours}
-                p.copy_(new)
+            order = {early: _order(home, new) for early, new in made.items()}
+            for i, p in enumerate(params):
+                if p.grad is not None:
+                    slots = _write(made[first[i]], home, i, order[first[i]], p.grad)
+                    self.state[p] = {"t": times[i], **dict(zip(rule.slots[1:], slots, strict=True))}
             return losses[0] if losses else None
 
     RuleOptimizer.__name__ = RuleOptimizer.__qualname__ = f"{rule.name}_optimizer"
@@ -204,7 +195,108 @@ def _one(values: Iterable[Any]) -> Any:
     return values[0] if len(set(values)) == 1 else Parts(values)
 
 
+class _Sum(Parts):
+    """A linear combination of points, added up where it is read, in one pass over memory for each point.
+
+    Three lines of arithmetic would make a tensor for each of their operations; so a linear rule writes its
+    slots in place, as PyTorch's own optimizers do.
+    """
+
+    __slots__ = ("_made", "terms")
+
+    def __init__(self, terms: Mapping[Parts, Any]) -> None:
+        self.terms, self._made = terms, ()
+
+    @property
+    def parts(self) -> tuple[Any, ...]:  # type: ignore[override]
+        self._made = self._made or tuple(_added(self.at(i)) for i in range(len(next(iter(self.terms)).parts)))
+        return self._made
+
+    def at(self, i: int) -> list[tuple[Any, Any]]:
+        """Coefficient and tensor of each term in part i; what counts 0 times is left out, as in PyTorch."""
+        terms = [(c.parts[i] if type(c) is Parts else c, p.parts[i]) for p, c in self.terms.items()]
+        return [term for term in terms if term[0] != 0] or [(0, terms[0][1])]
+
+    def __add__(self, other: Any) -> Any:
+        if not isinstance(other, Parts):
+            return super().__add__(other)  # type: ignore[misc]
+        terms = dict(self.terms)
+        for point, c in (other.terms if isinstance(other, _Sum) else {other: 1}).items():
+            terms[point] = terms[point] + c if point in terms else c
+        return _Sum(terms)
+
+    def __mul__(self, other: Any) -> Any:
+        numbers = other.parts if type(other) is Parts else (other,)
+        if not all(isinstance(number, int | float) for number in numbers):
+            return super().__mul__(other)  # type: ignore[misc]
+        return _Sum({point: c * other for point, c in self.terms.items()})
+
+    def __truediv__(self, other: Any) -> Any:
+        return self * (1 / other) if isinstance(other, int | float) else super().__truediv__(other)  # type: ignore[misc]
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def __sub__(self, other: Any) -> Any:
+        return self + -other
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def _added(terms: list[tuple[Any, Any]], onto: Any = None) -> Any:
+    """The sum of coefficient times tensor, in a new tensor or over `onto`, which is one of them."""
+    (c, total), *rest = sorted(terms, key=lambda term: (term[1] is not onto, term[0] != 1))
+    if c != 1:
+        total = total * c if onto is None else total.mul_(c)
+    elif onto is None and rest:
+        (c, other), *rest = rest
+        total = total.add(other, alpha=c)
+    for c, other in rest:
+        total = total.add_(other, alpha=c) if total.shape == other.shape else total.add(other, alpha=c)
+    return total
+
+
+def _order(home: Sequence[Parts], made: Sequence[Any]) -> list[tuple[int, bool]]:
+    """The order in which the new slots are written, each with whether it is over the old one.
+
+    It is where no other that is still to be written reads the old one; where all wait for each other, the
+    last is made apart.
+    """
+    reads = [
+        {p for p, c in new.terms.items() if type(c) is Parts or c != 0} if type(new) is _Sum else set()
+        for new in made
+    ]
+    waiting, order = list(range(len(made))), []
+    while waiting:
+        free = [k for k in waiting if home[k] in reads[k] and sum(home[k] in reads[j] for j in waiting) == 1]
+        k = free[0] if free else waiting[-1]
+        order.append((k, bool(free)))
+        waiting.remove(k)
+    return order
+
+
+def _write(
+    made: Sequence[Any], home: Sequence[Parts], i: int, order: list[tuple[int, bool]], grad: Any
+) -> list[Any]:
+    """Write part i of every new slot; those after theta are returned."""
+    old = [slot.parts[i] for slot in home]
+    new, lent = [*old], {x.untyped_storage().data_ptr() for x in (*old, grad)}
+    for k, over in order:
+        if over:
+            _added(made[k].at(i), old[k])
+        else:
+            value = _added(made[k].at(i)) if type(made[k]) is _Sum else made[k].parts[i]
+            if k == 0:
+                old[k].copy_(value)
+            else:  # a slot of its own, whatever the rule handed back
+                new[k] = value.clone() if value.untyped_storage().data_ptr() in lent else value
+    return new[1:]
+
+
 def _unmade(rule: Rule) -> Any:
     """An optimizer of this rule for a pickle to fill."""
-    made = as_torch(rule)
-    return made.__new__(made)
+    kind: Any = as_torch(rule)
+    return kind.__new__(kind)
