@@ -1,16 +1,11 @@
 """A rule at the edge of another library takes the steps it takes here, and says what it cannot do."""
 
-import doctest
-import functools
-import re
-
 import numpy as np
 import pytest
 
 from momentum_lib import (
     RULES,
     Quadratic,
-    Rule,
     RuleError,
     as_optax,
     as_pepit,
@@ -20,11 +15,9 @@ from momentum_lib import (
     gradient_descent,
     heavy_ball,
     linear_ramp,
-    mass,
     nesterov,
     nesterov_sequence,
     published,
-    qhm,
     rule,
     run,
     torch_nesterov,
@@ -73,11 +66,6 @@ def apart(ours, theirs):
 
 
 @pytest.fixture
-def torch():
-    return pytest.importorskip("torch", reason="PyTorch is not installed (extra frameworks)")
-
-
-@pytest.fixture
 def jax():
     pytest.importorskip("optax", reason="optax is not installed (extra learning)")
     import jax
@@ -91,12 +79,11 @@ def quadratic_loss(array):
     return lambda x: (x - minimizer) @ matrix @ (x - minimizer) / 2
 
 
-def torch_iterates(make, closure=True, scheduler=None):
+def torch_iterates(make):
     import torch
 
     theta = torch.tensor(START, requires_grad=True)
     optimizer, loss = make([theta]), quadratic_loss(torch.tensor)
-    scheduled = scheduler and scheduler(optimizer)
 
     def evaluate():
         optimizer.zero_grad()
@@ -106,13 +93,7 @@ def torch_iterates(make, closure=True, scheduler=None):
 
     rows = [START]
     for _ in range(STEPS):
-        if closure:
-            optimizer.step(evaluate)
-        else:
-            evaluate()
-            optimizer.step()
-        if scheduled:
-            scheduled.step()
+        optimizer.step(evaluate)
         rows.append(theta.detach().numpy().copy())
     return np.array(rows)
 
@@ -196,162 +177,6 @@ def test_what_an_edge_cannot_take_is_refused(edge, given, sentence):
         ITERATES[edge](given)
 
 
-# --- PyTorch ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("decay", [0.0, 0.1])
-@pytest.mark.parametrize(
-    ("r", "ours", "theirs"),
-    [
-        (torch_sgd, {}, {}),
-        (torch_sgd, {"dampening": 0.5}, {"dampening": 0.5}),
-        (torch_nesterov, {}, {"nesterov": True}),
-    ],
-)
-def test_torch_adapter_is_torchs_own_sgd_under_torchs_own_schedulers(torch, r, ours, theirs, decay):
-    """The groups keep PyTorch's names, so its schedulers find the learning rate."""
-    flags = {"lr": 0.1, "momentum": 0.9, "weight_decay": decay}
-    for scheduler in (None, lambda o: torch.optim.lr_scheduler.StepLR(o, step_size=5, gamma=0.5)):
-        native = torch_iterates(lambda p: torch.optim.SGD(p, **flags, **theirs), False, scheduler)
-        adapted = torch_iterates(lambda p: as_torch(r)(p, **flags, **ours), False, scheduler)
-        assert apart(adapted, native) <= TOLERANCE
-
-
-@pytest.mark.parametrize(
-    ("r", "step", "momentum"), [(heavy_ball, "eta", "gamma"), (qhm.at(nu=0.7), "alpha", "beta")], ids=repr
-)
-def test_torch_takes_pytorchs_names_and_the_rules_own_over_what_is_set(torch, r, step, momentum):
-    """Which letter is meant is computed: qhm calls them alpha and beta."""
-    wanted = run(r.at(**{step: 0.3, momentum: 0.6}), BOWL.grad, START, STEPS).theta
-    for fixed, given in [
-        (r, {"lr": 0.3, "momentum": 0.6}),
-        (r, {step: 0.3, momentum: 0.6}),
-        (r, {"lr": 0.3, momentum: 0.6}),
-        (r.at(**{step: 0.3, momentum: 0.1}), {"momentum": 0.6}),
-    ]:
-        theirs = torch_iterates(functools.partial(as_torch(fixed), **given))
-        assert apart(wanted, theirs) <= TOLERANCE
-
-
-def test_torch_leaves_a_letter_its_own_name(torch):
-    own = Rule(lambda theta, grad, *, eta, lr: theta - eta * lr * grad(theta), name="own")
-    theirs = torch_iterates(lambda p: as_torch(own)(p, eta=0.6, lr=0.5))
-    assert apart(run(gradient_descent.at(eta=0.3), BOWL.grad, START, STEPS).theta, theirs) <= TOLERANCE
-
-
-@pytest.mark.parametrize(
-    ("r", "given", "sentence"),
-    [
-        (heavy_ball, {"lr": 0.1, "eta": 0.1}, "lr and eta, two names of one letter; give eta alone"),
-        (qhm, {"momentum": 0.1, "beta": 0.1}, "momentum and beta, two names of one letter; give beta alone"),
-        (heavy_ball, {"nesterov": True}, "look-ahead is a rule of its own: nesterov, torch_nesterov"),
-        (heavy_ball, {"lr": 0.1, "momentum": 0.9, "foreach": True}, "no hyper-parameter 'foreach'"),
-        (heavy_ball, {"lr": float("nan"), "momentum": 0.9}, "eta=nan; give finite numbers"),
-        (heavy_ball, {"lr": 0.1, "momentum": 0.9, "t": 3}, "frozen at t=3"),
-        (heavy_ball, {"lr": 0.1}, "leaves gamma open"),
-        (mass, {"lr": 0.1}, "no hyper-parameter 'lr'; here eta1 and eta2 share its part"),
-    ],
-)
-def test_torch_refuses_a_letter_under_two_names_and_what_is_no_letter(torch, r, given, sentence):
-    parameters = [torch.zeros(3, requires_grad=True)]
-    with pytest.raises(RuleError, match=sentence):
-        as_torch(r)(parameters, **given)
-
-
-def test_torch_look_ahead_without_a_closure_says_what_to_use(torch):
-    with pytest.raises(RuleError, match=r"theta - gamma\*v.*pass step a closure.*torch_nesterov"):
-        torch_iterates(lambda p: as_torch(nesterov)(p, lr=0.1, momentum=0.9), closure=False)
-
-
-def two_layers():
-    import torch
-
-    torch.manual_seed(0)
-    layers = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
-    return layers.double()
-
-
-def train_torch(make, steps=60, model=None):
-    import torch
-
-    model = model or two_layers()
-    optimizer = make(model)
-    data = torch.linspace(-2, 2, 80, dtype=torch.float64).reshape(20, 4)
-
-    def closure():
-        optimizer.zero_grad()
-        loss = ((model(data) - torch.sin(data).sum(1, keepdim=True)) ** 2).mean()
-        loss.backward()
-        return loss
-
-    losses = [float(optimizer.step(closure).detach()) for _ in range(steps)]
-    weights = torch.cat([p.detach().reshape(-1) for p in model.parameters()]).numpy()
-    return losses, weights, optimizer
-
-
-def test_a_students_rule_trains_a_torch_model(torch):
-    losses, *_ = train_torch(lambda m: as_torch(students_own)(m.parameters(), lr=0.02, momentum=0.8))
-    assert losses[-1] < losses[0] / 10
-
-
-def test_torch_groups_have_settings_of_their_own(torch):
-    def groups(model, key):
-        return [{"params": model[0].parameters(), key: 0.05}, {"params": model[2].parameters()}]
-
-    _, native, _ = train_torch(lambda m: torch.optim.SGD(groups(m, "lr"), lr=0.01, momentum=0.9))
-    adapted = as_torch(torch_sgd.at(gamma=0.9))
-    for key in ("lr", "eta"):
-        _, ours, _ = train_torch(lambda m, key=key: adapted(groups(m, key), lr=0.01))
-        assert np.abs(native - ours).max() <= TOLERANCE
-
-
-def test_torch_leaves_parameters_without_gradient_alone(torch):
-    def freeze(model):
-        model[0].weight.requires_grad_(False)
-        return model.parameters()
-
-    flags = {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.1}
-    _, native, _ = train_torch(lambda m: torch.optim.SGD(freeze(m), **flags))
-    _, ours, _ = train_torch(lambda m: as_torch(torch_sgd)(freeze(m), **flags))
-    assert np.abs(native - ours).max() <= TOLERANCE
-    idle, busy = (torch.ones(2, dtype=torch.float64, requires_grad=True) for _ in "ab")
-    optimizer = as_torch(torch_sgd)([idle, busy], **flags)
-    (busy**2).sum().backward()
-    optimizer.step()
-    assert idle.tolist() == [1, 1]
-    assert busy.tolist() != [1, 1]
-    assert not optimizer.state[idle]
-
-
-def test_torch_checkpoints_go_on_where_they_stopped(torch):
-    """The first step of its own is not taken twice, and the slots come back."""
-
-    def make(model):
-        return as_torch(torch_sgd.at(dampening=0.5))(model.parameters(), lr=0.02, momentum=0.9)
-
-    _, whole, _ = train_torch(make, steps=20)
-    model = two_layers()
-    _, _, optimizer = train_torch(make, steps=10, model=model)
-    saved = optimizer.state_dict()
-
-    def resume(model):
-        again = make(model)
-        again.load_state_dict(saved)
-        return again
-
-    _, halves, _ = train_torch(resume, steps=10, model=model)
-    assert np.array_equal(whole, halves)
-
-
-def test_torch_example_runs(torch):
-    """Skipped as a doctest, because PyTorch is an extra; run here where it is installed."""
-    text = re.sub(" *# doctest: .SKIP", "", as_torch.__doc__)
-    example = doctest.DocTestParser().get_doctest(text, {"as_torch": as_torch}, "as_torch", None, None)
-    lines = []
-    doctest.DocTestRunner(verbose=False).run(example, out=lines.append)
-    assert not lines, "".join(lines)
-
-
 # --- optax ------------------------------------------------------------------------------------------
 
 
@@ -415,51 +240,6 @@ def test_a_students_rule_trains_a_jax_model(jax):
         losses.append(float(value))
     assert losses[-1] < losses[0] / 5
     assert params["in"].dtype == "float32"
-
-
-# --- SciPy ------------------------------------------------------------------------------------------
-
-CALM = as_scipy_method(heavy_ball.at(eta=0.1, gamma=0.9))
-
-
-def test_scipy_ends_at_the_minimum_and_not_where_it_is_crossed():
-    """At eta lam = 1 heavy ball's first step lands on the minimizer, at full speed."""
-    from scipy.optimize import minimize
-
-    method = as_scipy_method(heavy_ball.at(eta=1.0, gamma=0.9))
-    found = minimize(lambda x: x @ x / 2, [1.0], jac=lambda x: x, method=method, tol=1e-8)
-    assert found.success
-    assert found.nit > 100
-    assert abs(found.x[0]) < 1e-7
-    assert found.njev == found.nit + 1
-
-
-def test_scipy_divergence_is_a_result_and_a_callback_may_stop_the_run():
-    found = minimize(as_scipy_method(heavy_ball.at(eta=10.0, gamma=0.9)))
-    assert (found.success, found.status) == (False, 2)
-    assert "left the finite numbers at step" in found.message
-
-    def stop(intermediate_result):
-        assert intermediate_result.fun == BOWL.value(intermediate_result.x)
-        raise StopIteration
-
-    found = minimize(CALM, callback=stop)
-    assert (found.nit, found.status) == (1, 3)
-
-
-@pytest.mark.parametrize(
-    ("more", "sentence"),
-    [
-        ({"jac": None}, "needs the gradient; pass jac="),
-        ({"bounds": [(0, 1)] * 3}, "makes no use of bounds"),
-        ({"constraints": {"type": "eq", "fun": lambda x: x[0]}}, "makes no use of constraints"),
-        ({"options": {"gtol": 1e-3}}, "no option 'gtol'; it has maxiter and tol"),
-        ({"options": {"maxiter": 1e3}}, "maxiter is 1000.0; give a whole number of at least 0"),
-    ],
-)
-def test_scipy_refuses_what_it_would_ignore(more, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        minimize(CALM, **more)
 
 
 # --- PEPit ------------------------------------------------------------------------------------------

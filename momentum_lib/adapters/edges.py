@@ -8,7 +8,7 @@ import numpy as np
 
 from momentum_lib.definition import Rule, RuleError
 
-__all__ = ["look_ahead_refused", "one_number"]
+__all__ = ["look_ahead_refused", "names_elsewhere", "one_number"]
 
 
 def one_number(name: str, value: Any) -> float:
@@ -25,6 +25,15 @@ def one_number(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise RuleError(f"{name} is {value!r}; give one number or a function of t.") from None
+
+
+def names_elsewhere(rule: Rule, step: str, momentum: str) -> dict[str, str]:
+    """What a framework calls the step size and the momentum of a rule, by letter.
+
+    A letter that bears such a name itself keeps it; where several share a part, none is renamed.
+    """
+    pairs = ((step, rule.step_letters), (momentum, rule.momentum_letters))
+    return {some[0]: name for name, some in pairs if len(some) == 1 and name not in rule.hyper}
 
 
 def look_ahead_refused(rule: Rule, remedy: str) -> RuleError:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from momentum_lib.adapters.edges import look_ahead_refused, one_number
+from momentum_lib.adapters.edges import look_ahead_refused, names_elsewhere, one_number
 from momentum_lib.clock import Clock, a_rule
 from momentum_lib.definition import Rule, RuleError, is_schedule
 from momentum_lib.parts import Parts
@@ -69,11 +69,7 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
     rule = a_rule(rule)
     import torch
 
-    theirs = {
-        letters[0]: name
-        for name, letters in (("lr", rule.step_letters), ("momentum", rule.momentum_letters))
-        if len(letters) == 1 and name not in rule.hyper
-    }
+    theirs = names_elsewhere(rule, "lr", "momentum")
     letter_of = {theirs.get(letter, letter): letter for letter in rule.hyper if letter != "t"}
 
     def in_letters(given: Mapping[str, Any]) -> dict[str, Any]:
