@@ -12,8 +12,6 @@ import csv
 import hashlib
 import html
 import json
-import multiprocessing
-import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -23,10 +21,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from momentum_lib.collection import Execution, write_whole
+from momentum_lib.collection import write_whole
 from momentum_lib.course.numbers import OWN
 from momentum_lib.course.questions import Cell, Exercise, text_of
-from momentum_lib.course.sandbox import Limits, Lost, Step, running
+from momentum_lib.course.sandbox import Limits, Lost, Step, graders, running
 from momentum_lib.course.sheets import Assignment, check_call, given, sheet
 
 __all__ = ["Graded", "grade"]
@@ -83,9 +81,7 @@ def grade(
         (folder / "feedback").mkdir(exist_ok=True)
     except OSError as error:
         raise ValueError(f"{folder} cannot be written ({error.strerror}).") from None
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["momentum_lib.course.ready"])
-    os.environ.update(Execution().variables | {"MPLBACKEND": "agg"})
+    context = graders()
     code = _code_digest()
 
     def one(student: str) -> Graded:
