@@ -500,10 +500,11 @@ def test_copies_are_written_whole_or_not_at_all(place, monkeypatch, kind, capsys
 
 
 @pytest.mark.filterwarnings("default")  # its own, of its database
-def test_nbgrader_releases_and_autogrades_a_notebook(place, monkeypatch):
+def test_nbgrader_releases_validates_and_autogrades_a_notebook(place, monkeypatch):
     """In an environment that has nbgrader (`pip install nbgrader`); it is in no extra, being heavy."""
     pytest.importorskip("nbgrader", reason="needs nbgrader (pip install nbgrader)")
     from nbgrader.apps import NbGraderAPI
+    from nbgrader.validator import Validator
     from traitlets.config import Config
 
     copies.write_instructor(ROOT, [n for n in FOUND if n.number == "02"], place / "out")
@@ -515,12 +516,17 @@ def test_nbgrader_releases_and_autogrades_a_notebook(place, monkeypatch):
     api = NbGraderAPI(config=config)
     assert api.generate_assignment(name)["success"]
     released = (course / "release" / name / f"{name}.ipynb").read_text("utf-8")
-    assert "HIDDEN" not in released and "exercises.check_by_hand(my_theta)" in released
+    assert "exercises.check_by_hand(my_theta)" in released
     node = nbformat.reads(released, 4)
+    blank = Validator().validate(str(course / "release" / name / f"{name}.ipynb"))
     (cell,) = (cell for cell in node.cells if cell["id"] == "answer-02-1")
     cell["source"] = "my_theta = Fraction(155, 576)"
-    (course / "submitted" / "ada" / name).mkdir(parents=True)
-    nbformat.write(node, course / "submitted" / "ada" / name / f"{name}.ipynb")
+    shutil.copytree(course / "release" / name, course / "submitted" / "ada" / name)
+    handed = course / "submitted" / "ada" / name / f"{name}.ipynb"
+    nbformat.write(node, handed)
+    answered = Validator().validate(str(handed))
+    stopped = [[cell["source"].split("(")[0] for cell in told["failed"]] for told in (blank, answered)]
+    assert stopped[0] == ["verdict = exercises.check_by_hand", *stopped[1]] and stopped[1], stopped
     told = api.autograde(name, "ada")
     assert told["success"], told
     with api.gradebook as book:

@@ -31,12 +31,16 @@ c.ClearSolutions.enabled = False
 
 def student(notebook: Notebook) -> dict[str, Any]:
     """A notebook with its solutions gone: text, code and output. What is answered in runs as it stands."""
-    return _copy(notebook, _asked, hidden_tests=False)
+    return _copy(notebook, _asked)
 
 
 def nbgrader_source(notebook: Notebook) -> dict[str, Any]:
-    """A student's copy with tests that nbgrader hides from students: a check that says no loses its point."""
-    return _copy(notebook, _asked, hidden_tests=True)
+    """A student's copy in which a check that says no stops its cell: so nbgrader validates and grades."""
+    made = student(notebook)
+    for cell in made["cells"]:
+        if cell["metadata"].get("nbgrader", {}).get("grade"):
+            cell["source"] = [f"verdict = {text_of(cell)}\n", "assert verdict, verdict.text"]
+    return made
 
 
 def instructor(notebook: Notebook) -> dict[str, Any]:
@@ -47,12 +51,12 @@ def instructor(notebook: Notebook) -> dict[str, Any]:
     def tell(exercise: Exercise) -> Iterator[Cell]:
         return _told(exercise, () if exercise in together else exercise.solutions)
 
-    made = _copy(notebook, tell, hidden_tests=False)
+    made = _copy(notebook, tell)
     made["cells"].insert(1, _markdown("plans", plans.as_markdown(notebook)))
     return made
 
 
-def _copy(notebook: Notebook, tell: Any, *, hidden_tests: bool) -> dict[str, Any]:
+def _copy(notebook: Notebook, tell: Any) -> dict[str, Any]:
     cells = notebook.content["cells"]
     asked = {exercise.first: exercise for exercise in exercises(notebook)}
     made: list[Cell] = []
@@ -66,12 +70,6 @@ def _copy(notebook: Notebook, tell: Any, *, hidden_tests: bool) -> dict[str, Any
             last = asked[number].last
         if number >= last and not (asked and number > min(asked) and is_solution(cell)):
             made.append(copy.deepcopy(cell))
-    for cell in made if hidden_tests else ():
-        if cell["metadata"].get("nbgrader", {}).get("grade"):
-            call = text_of(cell)
-            hidden = ["verdict = " + call + "\n", "verdict\n", "### BEGIN HIDDEN TESTS\n",
-                      "assert verdict, verdict.text\n", "### END HIDDEN TESTS"]  # fmt: skip
-            cell["source"] = hidden
     return as_notebook(
         made, {key: value for key, value in notebook.content["metadata"].items() if key == "momentum"}
     )
