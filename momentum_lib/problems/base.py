@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from momentum_lib.clock import brief, reals
+from momentum_lib.parts import namespace
 
 if TYPE_CHECKING:
     from momentum_lib.problems.functions import Function
@@ -24,7 +25,8 @@ class Problem(ABC):
     """A differentiable function of the last axis, with its minimizers and its range of curvature.
 
     A subclass sets `minimizer`, and `mu` and `L` where they are finite, and writes ``_value`` and ``_grad``
-    for an array of numbers whose last axis has been checked. `from_function` makes one of a plain function.
+    for an array of numbers whose last axis has been checked; with the functions of its `namespace`, it runs
+    under JAX too. `from_function` makes one of a plain function.
 
     Attributes
     ----------
@@ -151,7 +153,7 @@ class Problem(ABC):
 
     def _at(self, function: Callable[[Array], Any], theta: npt.ArrayLike) -> Any:
         try:
-            points = np.asarray(theta)
+            points: Any = theta if on_jax(theta) else np.asarray(theta)
         except ValueError:  # rows of several lengths
             points = np.asarray("")
         if points.dtype.kind not in "fcVO":
@@ -168,6 +170,11 @@ class Problem(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(dim={self.dim}, mu={self.mu:.6g}, L={self.L:.6g})"
+
+
+def on_jax(array: Any) -> bool:
+    """Whether JAX computes with this array, a traced one too."""
+    return hasattr(array, "shape") and getattr(namespace(array), "__name__", "") == "jax.numpy"
 
 
 def like(array: Array, theta: Array) -> Array:

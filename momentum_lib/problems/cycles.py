@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from momentum_lib.clock import count_of
+from momentum_lib.parts import namespace
 from momentum_lib.problems.base import Array, Problem, one_real, positive
 
 __all__ = ["GoujaudCycle", "LessardCycle", "Plateau"]
@@ -42,11 +43,13 @@ class LessardCycle(Problem):
     def _value(self, theta: Array) -> Any:
         square = theta * theta / 2
         low, high = 25 * square, 25 * square - 24 * theta + 36
-        return np.where(theta < 1, low, np.where(theta < 2, square + 24 * theta - 12, high))[()]
+        where = namespace(theta).where
+        return where(theta < 1, low, where(theta < 2, square + 24 * theta - 12, high))[()]
 
     def _grad(self, theta: Array) -> Any:
         # [()] turns a zero-dimensional array back into the number or Fraction it holds.
-        return np.where(theta < 1, 25 * theta, np.where(theta < 2, theta + 24, 25 * theta - 24))[()]
+        where = namespace(theta).where
+        return where(theta < 1, 25 * theta, where(theta < 2, theta + 24, 25 * theta - 24))[()]
 
 
 class GoujaudCycle(Problem):
@@ -108,18 +111,19 @@ class GoujaudCycle(Problem):
 
     def _projected(self, theta: Array) -> Array:
         """Nearest point of the polygon."""
-        kind = np.result_type(theta.dtype, np.complex64)
+        xp, kind = namespace(theta), np.result_type(theta.dtype, np.complex64)
         point = (theta[..., 0] + 1j * theta[..., 1]).astype(kind) / kind.type(self._vertex)
         sector = 2 * np.pi / self.K
         # Turn the point's own edge upright: there the edge is Re = cos, |Im| <= sin of half a sector.
-        middle = (np.floor(np.angle(point) / sector) + 0.5) * sector
-        turn = np.exp(1j * middle).astype(kind)
+        middle = (xp.floor(xp.angle(point) / sector) + 0.5) * sector
+        turn = xp.exp(1j * middle).astype(kind)
         local = point / turn
         half = sector / 2
-        on_edge = np.cos(half) + 1j * np.clip(local.imag, -np.sin(half), np.sin(half))
-        nearest = np.where(local.real <= np.cos(half), local, on_edge).astype(kind)
+        on_edge = np.cos(half) + 1j * xp.clip(local.imag, -np.sin(half), np.sin(half))
+        nearest = xp.where(local.real <= np.cos(half), local, on_edge).astype(kind)
         nearest *= turn * kind.type(self._vertex)
-        return np.stack([nearest.real, nearest.imag], axis=-1)
+        projected: Array = xp.stack([nearest.real, nearest.imag], axis=-1)
+        return projected
 
     def _value(self, theta: Array) -> Any:
         outside = ((theta - self._projected(theta)) ** 2).sum(axis=-1)
@@ -164,7 +168,9 @@ class Plateau(Problem):
         bowl = self.L / 2 * theta**2
         flat = self.slope * (theta - start / 2)
         wall = self.L / 2 * (theta - self.length) ** 2 + self.slope * self.length
-        return np.where(theta < start, bowl, np.where(theta < stop, flat, wall))[()]
+        where = namespace(theta).where
+        return where(theta < start, bowl, where(theta < stop, flat, wall))[()]
 
     def _grad(self, theta: Array) -> Any:
-        return np.maximum(np.minimum(self.L * theta, self.slope), self.L * (theta - self.length))
+        xp = namespace(theta)
+        return xp.maximum(xp.minimum(self.L * theta, self.slope), self.L * (theta - self.length))

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from momentum_lib.clock import brief, count_of
-from momentum_lib.problems.base import Array, Gradient, Problem, finite, like
+from momentum_lib.parts import namespace
+from momentum_lib.problems.base import Array, Gradient, Problem, finite, like, on_jax
 
 __all__ = ["Function"]
 
@@ -79,9 +80,14 @@ class Function(Problem):
     def _real(self, theta: Array) -> Array:
         if theta.dtype.kind == "c":
             raise ValueError(f"{self.name} is a function of real coordinates, and theta is complex.")
-        return theta.astype(float)
+        return theta if on_jax(theta) else theta.astype(float)
 
     def _differences(self, points: Array) -> Array:
+        if on_jax(points):
+            raise ValueError(
+                f"the gradient of {self.name} is by differences, as JAX does not trace it; start from a "
+                "NumPy array, or give grad=."
+            )
         out, step = np.empty_like(points), np.cbrt(np.finfo(float).eps) * np.maximum(1, np.abs(points))
         for i in range(self.dim):
             ahead, behind = points.copy(), points.copy()
@@ -108,13 +114,18 @@ class _Lifted:
     axis: int | None = None
 
     def __call__(self, points: Array) -> Array:
-        flat = np.array(points.reshape(-1, points.shape[-1]))  # a copy: f may write into it
-        with _double():
-            if self.axis is None:
+        xp, traced, f, axis = namespace(points), on_jax(points), self.f, self.axis
+        flat = xp.array(points.reshape(-1, points.shape[-1]))  # a copy: f may write into it
+        if traced and axis is None:
+            import jax
+
+            f, axis = jax.vmap(f), -1
+        with nullcontext() if traced else _double():
+            if axis is None:
                 out = np.array([self._one(x) for x in flat])
             else:
-                out = np.asarray(self.f(np.moveaxis(flat, -1, self.axis)))
-                out = np.moveaxis(out, self.axis, -1) if self.shape else out
+                out = xp.asarray(f(xp.moveaxis(flat, -1, axis)))
+                out = xp.moveaxis(out, axis, -1) if self.shape else out
         return out.reshape(points.shape[:-1] + self.shape)
 
     def _one(self, x: Array) -> Array:

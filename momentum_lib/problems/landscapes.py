@@ -8,9 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from momentum_lib.clock import count_of
+from momentum_lib.parts import namespace
 from momentum_lib.problems.base import Array, Problem, finite, like, one_real, positive
 
 __all__ = ["Beale", "DoubleWell", "Himmelblau", "MultiWell", "Rastrigin", "Rosenbrock", "Saddle"]
+
+
+def _last(xp: Any, along: Any) -> Any:
+    """Coordinates, first in memory so that each is in one piece, as the last axis."""
+    return xp.moveaxis(along, 0, -1)
 
 
 class Rosenbrock(Problem):
@@ -31,14 +37,15 @@ class Rosenbrock(Problem):
         self.minimizer = np.ones(count_of("dim", dim, 2, 10**8))
 
     def _value(self, theta: Array) -> Any:
-        from scipy.optimize import rosen
-
-        return rosen(np.moveaxis(theta, -1, 0))
+        before, after = theta[..., :-1], theta[..., 1:]
+        return (100 * (after - before**2) ** 2 + (1 - before) ** 2).sum(axis=-1)
 
     def _grad(self, theta: Array) -> Any:
-        from scipy.optimize import rosen_der
-
-        return np.moveaxis(rosen_der(np.moveaxis(theta, -1, 0)), 0, -1)
+        xp = namespace(theta)
+        x = xp.moveaxis(theta, -1, 0)
+        rise = x[1:] - x[:-1] ** 2
+        down, up = -400 * x[:-1] * rise - 2 * (1 - x[:-1]), 200 * rise
+        return _last(xp, xp.concatenate([down[:1], down[1:] + up[:-1], up[-1:]]))
 
 
 class Beale(Problem):
@@ -46,25 +53,29 @@ class Beale(Problem):
 
     Examples
     --------
-    >>> Beale().grad([3, 0.5])
-    array([0., 0.])
+    >>> float(Beale().value([3, 0.5]))
+    0.0
     """
 
     def __init__(self) -> None:
         self.minimizer = np.array([3.0, 0.5])
 
-    def _residuals(self, x: Array, y: Array) -> list[tuple[int, Any]]:
-        return [(power, a - x + x * y**power) for power, a in ((1, 1.5), (2, 2.25), (3, 2.625))]
+    def _residuals(self, x: Array, y: Array) -> tuple[Any, Any, Any, Any]:
+        """y² and, for each of the powers 1, 2, 3 of y, the residual a + x (y^p - 1) and its slope in x."""
+        square = y * y
+        a, b, c = y - 1, square - 1, square * y - 1
+        return square, (1.5 + x * a, a), (2.25 + x * b, b), (2.625 + x * c, c)
 
     def _value(self, theta: Array) -> Any:
-        return sum(r**2 for _, r in self._residuals(theta[..., 0], theta[..., 1]))
+        _, *residuals = self._residuals(theta[..., 0], theta[..., 1])
+        return sum(r**2 for r, _ in residuals)
 
     def _grad(self, theta: Array) -> Any:
-        x, y = theta[..., 0], theta[..., 1]
-        residuals = self._residuals(x, y)
-        along_x = sum(2 * r * (y**p - 1) for p, r in residuals)
-        along_y = sum(2 * r * x * p * y ** (p - 1) for p, r in residuals)
-        return np.stack([along_x, along_y], axis=-1)
+        xp, x, y = namespace(theta), theta[..., 0], theta[..., 1]
+        square, (r, a), (s, b), (t, c) = self._residuals(x, y)
+        along_x = 2 * (r * a + s * b + t * c)
+        along_y = 2 * x * (r + 2 * y * s + 3 * square * t)
+        return _last(xp, xp.stack([along_x, along_y]))
 
 
 class Himmelblau(Problem):
@@ -94,9 +105,9 @@ class Himmelblau(Problem):
         return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
 
     def _grad(self, theta: Array) -> Any:
-        x, y = theta[..., 0], theta[..., 1]
+        xp, x, y = namespace(theta), theta[..., 0], theta[..., 1]
         first, second = 2 * (x**2 + y - 11), 2 * (x + y**2 - 7)
-        return np.stack([2 * x * first + second, first + 2 * y * second], axis=-1)
+        return _last(xp, xp.stack([2 * x * first + second, first + 2 * y * second]))
 
 
 class Rastrigin(Problem):
@@ -118,10 +129,10 @@ class Rastrigin(Problem):
         self.mu, self.L = 2 - 40 * np.pi**2, 2 + 40 * np.pi**2
 
     def _value(self, theta: Array) -> Any:
-        return (theta**2 + 10 * (1 - np.cos(2 * np.pi * theta))).sum(axis=-1)
+        return (theta**2 + 10 * (1 - namespace(theta).cos(2 * np.pi * theta))).sum(axis=-1)
 
     def _grad(self, theta: Array) -> Any:
-        return 2 * theta + 20 * np.pi * np.sin(2 * np.pi * theta)
+        return 2 * theta + 20 * np.pi * namespace(theta).sin(2 * np.pi * theta)
 
 
 class Saddle(Problem):
@@ -161,8 +172,8 @@ class Saddle(Problem):
         return self.up * x**2 / 2 + self.down * (y**4 / 4 - y**2 / 2)
 
     def _grad(self, theta: Array) -> Any:
-        x, y = theta[..., 0], theta[..., 1]
-        return np.stack([self.up * x, self.down * (y**3 - y)], axis=-1)
+        xp, x, y = namespace(theta), theta[..., 0], theta[..., 1]
+        return _last(xp, xp.stack([self.up * x, self.down * (y**3 - y)]))
 
 
 class DoubleWell(Problem):
@@ -283,7 +294,7 @@ class MultiWell(Problem):
 
     def _wells(self, theta: Array) -> tuple[Array, Array]:
         away = (theta[..., None] - like(self.centers, theta)) / like(self.widths, theta)
-        return away, like(self.depths, theta) * np.exp(-(away**2) / 2)
+        return away, like(self.depths, theta) * namespace(theta).exp(-(away**2) / 2)
 
     def _value(self, theta: Array) -> Any:
         return self.bowl / 2 * theta**2 - self._wells(theta)[1].sum(axis=-1)

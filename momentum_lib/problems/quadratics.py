@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.problems.base import Array, Problem, finite, like, rounding, symmetric
+from momentum_lib.parts import namespace
+from momentum_lib.problems.base import Array, Problem, finite, like, on_jax, rounding, symmetric
 
 __all__ = ["Quadratic"]
 
@@ -191,6 +192,11 @@ class Quadratic(Problem):
         if isinstance(self._a, np.ndarray):
             a = like(self._a, theta)
             return theta * a if a.ndim == 1 else theta @ a
+        if on_jax(theta):
+            raise ValueError(
+                "a sparse matrix or an operator multiplies NumPy's arrays and not JAX's; start from a NumPy "
+                "array, or give the matrix dense."
+            )
         # SciPy multiplies columns, in double precision.
         columns = theta.reshape(-1, self.dim).T
         product = self._a @ columns.astype(np.result_type(columns, float))
@@ -205,7 +211,7 @@ class Quadratic(Problem):
     def _gap(self, theta: Array) -> Any:
         """Half the form at the distance from the minimizer: no cancellation."""
         away = theta - like(self.minimizer, theta)
-        return np.vecdot(away, self._times_matrix(away)).real / 2
+        return namespace(theta).vecdot(away, self._times_matrix(away)).real / 2
 
     def __repr__(self) -> str:
         if self._large and "mu" not in vars(self):  # printing computes nothing

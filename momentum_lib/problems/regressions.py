@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
+from momentum_lib.parts import namespace
 from momentum_lib.problems.base import Array, Problem, finite, like, one_real
 from momentum_lib.problems.quadratics import Quadratic
 
@@ -106,13 +106,13 @@ class Logistic(Problem):
 
     def hessian(self, theta: npt.ArrayLike) -> Array:
         """The (d, d) matrix of second derivatives at one point."""
-        chance = expit(self.X @ np.asarray(theta))
+        chance = _chance(self.X @ np.asarray(theta))
         weighted = self.X.T * (chance * (1 - chance) / len(self.X))
         return np.asarray(weighted @ self.X + self.ridge * np.eye(self.X.shape[1]))
 
     def _value(self, theta: Array) -> Any:
         margin = (theta @ like(self.X, theta).T) * like(self.y, theta)
-        return np.logaddexp(0, -margin).mean(axis=-1) + self.ridge / 2 * (theta**2).sum(axis=-1)
+        return namespace(theta).logaddexp(0, -margin).mean(axis=-1) + self.ridge / 2 * (theta**2).sum(axis=-1)
 
     def _grad(self, theta: Array) -> Any:
         return self.sample_grad(theta, np.arange(len(self.X)))
@@ -120,7 +120,7 @@ class Logistic(Problem):
     def sample_grad(self, theta: Array, rows: Array) -> Array:
         """Gradient over some rows only, (batch,) for all points or (..., batch) for each its own."""
         y = like(self.y[rows], theta)
-        pull = -y * expit(-y * _apply_rows(self.X, rows, theta))
+        pull = -y * _chance(-y * _apply_rows(self.X, rows, theta))
         return _combine_rows(self.X, rows, pull) + self.ridge * theta
 
 
@@ -133,12 +133,19 @@ def _data(X: npt.ArrayLike, y: npt.ArrayLike, ridge: float) -> tuple[Array, Arra
     return rows, targets, ridge
 
 
+def _chance(margin: Array) -> Any:
+    """The logistic function, 1 and 0 at the ends."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + namespace(margin).exp(-margin))
+
+
 def _apply_rows(X: Array, rows: Array, theta: Array) -> Array:
     chosen = like(X[rows], theta)
-    return theta @ chosen.T if rows.ndim == 1 else np.matmul(chosen, theta[..., None])[..., 0]
+    return theta @ chosen.T if rows.ndim == 1 else (chosen @ theta[..., None])[..., 0]
 
 
 def _combine_rows(X: Array, rows: Array, weight: Array) -> Array:
     chosen = like(X[rows], weight)
-    total = weight @ chosen if rows.ndim == 1 else np.matmul(weight[..., None, :], chosen)[..., 0, :]
-    return np.asarray(total / rows.shape[-1])
+    total = weight @ chosen if rows.ndim == 1 else (weight[..., None, :] @ chosen)[..., 0, :]
+    mean: Array = total / rows.shape[-1]
+    return mean
