@@ -1,31 +1,51 @@
 """Named grids in, tidy frames out.
 
 A grid is cut into chunks, each chunk is one broadcast run, and any `concurrent.futures.Executor` may
-carry the chunks. The frame depends on the arguments only, not on who carried the work.
+carry the chunks: threads, processes, a cluster (`dask.distributed`). What a dead worker loses is carried
+again, what is done can be kept, and the frame depends on the arguments only, not on who carried the work.
 """
 
 from __future__ import annotations
 
-import itertools
+import dis
+import functools
+import hashlib
+import inspect
+import io
 import math
+import os
 import pickle
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+import sys
+import sysconfig
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from momentum_lib.clock import Clock, a_rule, brief, count_of, numbers, reals, refuse_frozen
+from momentum_lib.collection import write_whole
 from momentum_lib.definition import Rule, is_schedule
 from momentum_lib.runner import Run, names_to_record, run
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["progress_bar", "sweep"]
+__all__ = ["carried", "progress_bar", "sweep"]
 
 Measure = Callable[[Run], Any]
+Array = npt.NDArray[Any]
+T = TypeVar("T")
+
+#: Of one chunk: (points, measures) numbers, and the (points,) steps at which a run diverged.
+_Found = tuple[Array, Array]
 
 #: A chunk has at most this many numbers in theta, which is where a step costs least each,
 #: and records at most this many bytes, unless `chunk` says otherwise.
@@ -33,10 +53,8 @@ CHUNK_NUMBERS: Final = 2**14
 CHUNK_BYTES: Final = 2**28
 #: Rows of a frame that are a slip and not a plan: they would take days and all memory.
 TOO_MANY: Final = 10**7
-
-
-#: One chunk, everything a worker needs: rule, start, measures, seed and what else `run` takes.
-_Task = tuple[Rule, npt.NDArray[Any], dict[str, Measure], tuple[int, int] | None, dict[str, Any]]
+#: How often a piece of work may be lost before it is told.
+TRIES: Final = 3
 
 
 def sweep(
@@ -46,6 +64,7 @@ def sweep(
     grid: Mapping[str, Any],
     measure: Measure | Mapping[str, Measure],
     executor: Executor | None = None,
+    folder: str | os.PathLike[str] | None = None,
     progress: bool = True,
     *,
     theta0: npt.ArrayLike | None = None,
@@ -69,9 +88,14 @@ def sweep(
         From the `Run` of n grid points to n numbers. ``run.theta`` is (rows, n, *theta0.shape) there,
         so reduce over the first and the last axes: ``lambda run: np.abs(run.theta[-1]).max(axis=-1)``.
     executor : concurrent.futures.Executor, optional
-        Carries the chunks; without one they run here, one after the other. Where JAX has run, a default
+        Carries the chunks; without one they run here, one after the other. A chunk that is lost with its
+        worker is carried again. On a cluster of Dask: ``client.get_executor()``. Where JAX has run, a default
         ``ProcessPoolExecutor()`` may hang on Linux, since a forked process has JAX's locks and not its
         threads: pass ``mp_context=multiprocessing.get_context("spawn")``.
+    folder : path, optional
+        Keep each chunk there as it comes, so that a sweep that was killed goes on where it stopped; one
+        folder serves many sweeps. What is kept is named by all that decides it: the arguments, the code of
+        rule, problem and measures, and the versions of this library and of NumPy.
     progress : bool
         Show a bar (on stderr, if tqdm is installed).
     theta0 : array_like, optional
@@ -99,7 +123,9 @@ def sweep(
         An unknown or open letter.
     ValueError
         An empty grid, one too large, a letter that is in the grid and set, a measure of the wrong shape,
-        no start, counts that are not whole.
+        no start, counts that are not whole; with a folder, what cannot be told from its like by its code.
+    RuntimeError
+        The executor broke, or lost a chunk three times.
 
     Examples
     --------
@@ -112,7 +138,7 @@ def sweep(
     import pandas as pd
 
     rule, measures, axes = a_rule(rule), _measures(measure), _axes(grid)
-    if not (executor is None or hasattr(executor, "map")):
+    if not (executor is None or hasattr(executor, "submit")):
         raise ValueError(f"executor is {brief(executor)}; give one of concurrent.futures, or leave it out.")
     for name, value in rule.setting.items():
         if name in axes and name in rule._set:
@@ -123,7 +149,7 @@ def sweep(
     start = _start(problem, theta0)
     if not isinstance(seeds, Iterable | None):
         raise ValueError(f"seeds is {brief(seeds)}; give a list of whole numbers, or leave it out.")
-    streams = [None] if seeds is None else [count_of("a seed", seed) for seed in seeds]
+    streams: list[Any] = [None] if seeds is None else [count_of("a seed", seed) for seed in seeds]
     if not streams:
         raise ValueError("seeds is empty; give at least one, or leave it out.")
     steps, every = count_of("steps", steps), count_of("every", every, 1)
@@ -134,23 +160,167 @@ def sweep(
     if chunk is None:
         size = (steps // every + 1) * max(len(recorded), 1) * max(start.nbytes, 8)
         chunk = max(1, min(CHUNK_NUMBERS // max(start.size, 1), CHUNK_BYTES // size))
-    points = list(itertools.product(*axes.values()))
-    chunks = list(_chunks(list(axes), points, count_of("chunk", chunk, 1)))
+    cuts = list(_cuts(axes, count_of("chunk", chunk, 1)))
     grad = problem if callable(problem) else problem.grad
     options = {"grad": grad, "steps": steps, "every": every, "record": recorded}
-    tasks: list[_Task] = [
-        (rule.at(**letters), start, measures, None if seed is None else (seed, number), options)
-        for seed in streams
-        for number, letters in enumerate(chunks)
-    ]
-    done = _carried(tasks, executor, len(points) * len(streams) if progress else None)
-    values, diverged = (np.concatenate(parts) for parts in zip(*done, strict=True))
-    frame = pd.DataFrame(points * len(streams), columns=list(axes))
+    work = functools.partial(_measured, rule, start, measures, options)
+    if isinstance(executor, ProcessPoolExecutor):
+        _refuse_unsendable((work, axes))
+    kept = None if folder is None else Path(folder) / _digest(work, axes, cuts)
+    points = math.prod(map(len, axes.values()))
+    value, diverged = np.empty((len(streams), points, len(measures))), np.empty((len(streams), points))
+    bar = progress_bar(diverged.size, "point") if progress else None
+    try:
+        for stream, cut, found in _found(work, axes, cuts, streams, executor, kept):
+            value[stream, cut], diverged[stream, cut] = found
+            if bar is not None:
+                bar.update(len(found[1]))
+    finally:
+        if bar is not None:
+            bar.close()
+    places = np.unravel_index(np.arange(points), [len(axis) for axis in axes.values()])
+    frame = pd.DataFrame(
+        {
+            name: np.tile(pd.Series(axis).to_numpy()[place].repeat(len(measures)), len(streams))
+            for (name, axis), place in zip(axes.items(), places, strict=True)
+        }
+    )
     if seeds is not None:
-        frame["seed"] = [seed for seed in streams for _ in points]
-    frame = frame.loc[frame.index.repeat(len(measures))].reset_index(drop=True)
+        frame["seed"] = np.repeat(streams, points * len(measures))
     frame["measure"] = list(measures) * (rows // len(measures))
-    return frame.assign(value=values.ravel(), diverged_at=diverged.repeat(len(measures)))
+    return frame.assign(value=value.ravel(), diverged_at=diverged.ravel().repeat(len(measures)))
+
+
+def carried(
+    work: Callable[..., T], tasks: Iterable[tuple[int, tuple[Any, ...]]], executor: Executor | None
+) -> Iterator[tuple[int, T]]:
+    """What ``work(*arguments)`` gives for every numbered task, as it comes, whoever carries it.
+
+    An error of the work is raised at once. Any other is the executor's, a worker killed or out of reach:
+    what was lost with it is carried again.
+
+    Raises
+    ------
+    RuntimeError
+        A task was lost three times, or the executor takes no more.
+    """
+    if executor is None:
+        for number, arguments in tasks:
+            yield number, work(*arguments)
+        return
+    arrived: SimpleQueue[Future[T | Exception]] = SimpleQueue()
+    waiting, lost = {}, Counter[int]()
+
+    def submit(number: int, arguments: tuple[Any, ...]) -> None:
+        try:
+            # Told how often it was lost, since Dask gives one answer to one question.
+            future = executor.submit(_answer, work, arguments, lost[number])
+        except Exception as error:
+            raise RuntimeError(
+                f"the executor takes no more work ({error}); go on with a new one: what was kept in a "
+                "folder is not done again."
+            ) from error
+        waiting[future] = number, arguments
+        future.add_done_callback(arrived.put)
+
+    try:
+        for number, arguments in tasks:
+            submit(number, arguments)
+        while waiting:
+            future = arrived.get()
+            number, arguments = waiting.pop(future)
+            try:
+                answer = future.result()
+            except Exception as error:  # of the executor: those of the work are answers
+                lost[number] += 1
+                if lost[number] == TRIES:
+                    raise RuntimeError(
+                        f"piece {number} was lost {TRIES} times, the last time by {brief(error)}; it may "
+                        "need more memory than a worker has, or cannot be sent to one."
+                    ) from error
+                submit(number, arguments)
+                continue
+            if isinstance(answer, Exception):
+                raise answer
+            yield number, answer
+    finally:  # one that failed is told now, not after hundreds of others
+        for future in waiting:
+            future.cancel()
+
+
+def _answer(work: Callable[..., T], arguments: tuple[Any, ...], _: int) -> T | Exception:
+    """What the work gives, or the error it raises: so an error that is raised is the executor's."""
+    try:
+        return work(*arguments)
+    except Exception as error:
+        error.add_note(traceback.format_exc())  # does not travel by itself
+        return error
+
+
+def _refuse_unsendable(things: Any) -> None:
+    try:
+        pickle.dumps(things)
+    except Exception as error:
+        raise ValueError(
+            f"this sweep cannot be sent to another process ({error}); define rule, measure and schedules "
+            "at the top of a module, or use a ThreadPoolExecutor."
+        ) from error
+
+
+def _found(
+    work: Callable[..., _Found],
+    axes: dict[str, list[Any]],
+    cuts: list[slice],
+    seeds: list[Any],
+    executor: Executor | None,
+    folder: Path | None,
+) -> Iterator[tuple[int, slice, _Found]]:
+    """What each chunk of each seed measured, read from `folder` or carried now, with its place."""
+    pieces = [(stream, seed, number) for stream, seed in enumerate(seeds) for number in range(len(cuts))]
+    left = []
+    for piece, (stream, seed, number) in enumerate(pieces):
+        kept = None if folder is None else _read(folder / _name(seed, number))
+        if kept is None:
+            left.append(piece)
+        else:
+            yield stream, cuts[number], kept
+    numeric = {
+        name: np.array([0.0 if is_schedule(value) else value for value in axis])
+        for name, axis in axes.items()
+    }
+
+    def letters(cut: slice) -> dict[str, Any]:
+        places = np.unravel_index(np.arange(cut.start, cut.stop), [len(axis) for axis in axes.values()])
+        firsts = [axis[place[0]] for axis, place in zip(axes.values(), places, strict=True)]
+        return {
+            name: first if is_schedule(first) else numeric[name][place]
+            for name, first, place in zip(axes, firsts, places, strict=True)
+        }
+
+    def task(piece: int) -> tuple[int, tuple[Any, ...]]:
+        _, seed, number = pieces[piece]
+        return piece, (letters(cuts[number]), None if seed is None else (seed, number))
+
+    for piece, found in carried(work, map(task, left), executor):
+        stream, seed, number = pieces[piece]
+        if folder is not None:
+            content = io.BytesIO()
+            np.savez(content, allow_pickle=False, value=found[0], diverged_at=found[1])
+            write_whole(folder / _name(seed, number), content.getvalue())
+        yield stream, cuts[number], found
+
+
+def _name(seed: int | None, number: int) -> str:
+    return f"{number}.npz" if seed is None else f"{number}-seed-{seed}.npz"
+
+
+def _read(file: Path) -> _Found | None:
+    """What a chunk kept; None where it has not, or what is there cannot be read."""
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
+            return kept["value"], kept["diverged_at"]
+    except (OSError, EOFError, BadZipFile, KeyError, ValueError):
+        return None
 
 
 def _measures(measure: Measure | Mapping[str, Measure]) -> dict[str, Measure]:
@@ -195,46 +365,22 @@ def _start(problem: Any, theta0: npt.ArrayLike | None) -> npt.NDArray[Any]:
     return np.asarray(inner.minimizer) + 1.0
 
 
-def _chunks(names: list[str], points: list[tuple[Any, ...]], chunk: int) -> Iterable[dict[str, Any]]:
-    """Cut the points, in their order, into runs that broadcast: the letters of each.
+def _cuts(axes: dict[str, list[Any]], chunk: int) -> Iterator[slice]:
+    """Cut the points, in their order, into runs that broadcast.
 
     A schedule is a function and cannot be stacked: the points of one run share their schedules.
     """
-
-    def schedules(point: tuple[Any, ...]) -> list[int | None]:
-        return [id(value) if is_schedule(value) else None for value in point]
-
-    for shared, group in itertools.groupby(points, schedules):
-        same = list(group)
-        step = chunk if None in shared else 1  # nothing to broadcast over
-        for low in range(0, len(same), step):
-            columns = zip(names, zip(*same[low : low + step], strict=True), strict=True)
-            yield {name: some[0] if is_schedule(some[0]) else np.array(some) for name, some in columns}
-
-
-def _carried(
-    tasks: list[_Task], executor: Executor | None, total: int | None
-) -> list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    """What every task measured; a bar of `total` points is shown where it is given."""
-    if isinstance(executor, ProcessPoolExecutor):
-        try:
-            pickle.dumps(tasks[0])
-        except Exception as error:
-            raise ValueError(
-                f"this sweep cannot be sent to another process ({error}); define rule, measure and schedules "
-                "at the top of a module, or use a ThreadPoolExecutor."
-            ) from error
-    bar = None if total is None else progress_bar(total, "point")
-    done = []
-    try:
-        for result in (executor.map if executor else map)(_measured, tasks):
-            done.append(result)
-            if bar is not None:
-                bar.update(len(result[0]))
-    finally:
-        if bar is not None:
-            bar.close()
-    return done
+    shape = tuple(map(len, axes.values()))
+    edge, stacked = np.zeros(math.prod(shape), bool), np.zeros(math.prod(shape), bool)
+    for place, axis in enumerate(axes.values()):
+        kinds = np.array([id(value) if is_schedule(value) else 0 for value in axis], dtype=np.int64)
+        kinds = np.broadcast_to(np.expand_dims(kinds, [*range(place), *range(place + 1, len(shape))]), shape)
+        edge[1:] |= np.diff(kinds.ravel()) != 0
+        stacked |= kinds.ravel() == 0
+    bounds = [0, *np.flatnonzero(edge).tolist(), len(edge)]
+    for low, high in zip(bounds, bounds[1:], strict=False):
+        step = chunk if stacked[low] else 1  # nothing to broadcast over
+        yield from (slice(start, min(start + step, high)) for start in range(low, high, step))
 
 
 def progress_bar(total: int, unit: str) -> Any:
@@ -246,9 +392,16 @@ def progress_bar(total: int, unit: str) -> Any:
     return tqdm(total=total, unit=unit, leave=False)
 
 
-def _measured(task: _Task) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _measured(
+    rule: Rule,
+    theta0: Array,
+    measures: dict[str, Measure],
+    options: dict[str, Any],
+    letters: dict[str, Any],
+    seed: tuple[int, int] | None,
+) -> _Found:
     """Run one chunk: (points, measures) numbers and (points,) steps of divergence."""
-    rule, theta0, measures, seed, options = task
+    rule = rule.at(**letters)
     shape = Clock(rule).shape or (1,)
     rng = None if seed is None else np.random.default_rng(seed)
     out = run(rule, theta0=theta0 if Clock(rule).shape else theta0[None], rng=rng, **options)
@@ -264,3 +417,102 @@ def _measured(task: _Task) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
             values[:, column] = measured
     found = np.inf if out.diverged_at is None else out.diverged_at
     return values, np.broadcast_to(np.asarray(found, dtype=float), shape)
+
+
+# --- What a kept chunk is named by ------------------------------------------------------------------
+
+
+def _digest(*things: Any) -> str:
+    """Sixteen letters for a sweep, the same in every process, others for every other sweep.
+
+    Raises
+    ------
+    ValueError
+        Something that no bytes tell.
+    """
+    package = Path(__file__).parent
+    library = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(package.rglob("*.py"))]
+    told = io.BytesIO()
+    try:
+        _Teller(told).dump((np.__version__, library, things))
+    except Exception as error:
+        raise ValueError(
+            f"this sweep cannot be told from its like, so nothing is kept of it ({error}); leave folder out, "
+            "or define rule, problem and measure of plain functions and numbers."
+        ) from error
+    return hashlib.sha256(told.getvalue()).hexdigest()[:16]
+
+
+class _Teller(pickle.Pickler):
+    """Writes down all that decides a result, to be compared and never read back.
+
+    A function is its code and the values it uses, a class of the reader's own its functions: either
+    may change under its name. What a property has cached is left out.
+    """
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=4)
+        self.fast = True  # else it matters whether two equal texts are one object
+        self._told: set[int] = set()
+
+    def reducer_override(self, thing: Any) -> Any:
+        """What is written for a thing: the arguments of a `tuple` that is never made."""
+        if not isinstance(thing, FunctionType | type) and hasattr(thing, "__wrapped__"):
+            thing = inspect.unwrap(thing)  # jax.jit(f) is f
+        if isinstance(thing, ModuleType):
+            return tuple, (thing.__name__,)
+        if isinstance(thing, Rule):
+            return tuple, (thing.slots, thing.step, thing.first_step, dict(thing.setting))
+        if isinstance(thing, CodeType):
+            consts = [sorted(map(repr, c)) if isinstance(c, frozenset) else c for c in thing.co_consts]
+            return tuple, (thing.co_code, consts, thing.co_names)
+        if isinstance(thing, FunctionType) or (isinstance(thing, type) and _is_own(thing)):
+            parts = () if id(thing) in self._told else _parts(thing)
+            self._told.add(id(thing))
+            return tuple, (thing.__module__, thing.__qualname__, *parts)
+        cached = [
+            name
+            for name in getattr(thing, "__dict__", ())
+            if isinstance(getattr(type(thing), name, None), functools.cached_property)
+        ]
+        made: Any = thing.__reduce_ex__(4) if cached else ()
+        if len(made) > 2 and isinstance(made[2], dict):
+            return *made[:2], {name: made[2][name] for name in made[2] if name not in cached}, *made[3:]
+        return NotImplemented
+
+
+def _parts(thing: Any) -> tuple[Any, ...]:
+    """What a function or a class does, besides its name."""
+    if isinstance(thing, type):
+        members = [member for each in thing.__mro__ if _is_own(each) for member in vars(each).items()]
+        inner = [
+            (name, getattr(m, "__func__", getattr(m, "fget", getattr(m, "func", m)))) for name, m in members
+        ]
+        return tuple((n, m) for n, m in inner if isinstance(m, FunctionType) or not n.startswith("_"))
+    read = {name for code in _codes(thing.__code__) for name in _globals_of(code)} if _is_own(thing) else ()
+    used = {name: thing.__globals__[name] for name in sorted(read) if name in thing.__globals__}
+    cells = [cell.cell_contents for cell in thing.__closure__ or ()]
+    return thing.__code__, thing.__defaults__, thing.__kwdefaults__, cells, used
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _codes(inner)
+
+
+def _globals_of(code: CodeType) -> Iterator[str]:
+    return (i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
+
+
+def _is_own(thing: Any) -> bool:
+    """Whether a function or a class is the reader's: not of Python, this library or another package."""
+    file = getattr(sys.modules.get(thing.__module__), "__file__", None)
+    return thing.__module__ == "__main__" or (file is not None and not file.startswith(_INSTALLED))
+
+
+_INSTALLED: Final = (
+    *(sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
+    str(Path(__file__).parent),
+)
