@@ -25,11 +25,14 @@ from .rules import (
 from .nonlinear import (
     NONLINEAR,
     adam,
+    adamw,
     clipped,
     fixed_restart,
     function_restart,
     gradient_restart,
     lion,
+    muon,
+    nadam,
     normalized_momentum,
     signum,
 )
@@ -63,6 +66,7 @@ from .schedules import (
     Schedule,
     bias_correction,
     constant,
+    cosine_decay,
     linear_ramp,
     nesterov_sequence,
     nesterov_simple,

@@ -1,4 +1,4 @@
-"""Rules that are not linear: adaptive restart, clipping, signs, norms, Adam.
+"""Rules that are not linear: adaptive restart, clipping, signs, norms, Adam, Muon.
 
 They run through `run` like any rule, on grids too, and lie outside everything that rests on one matrix a
 curvature: no spectral radius, no stability region, no characteristic polynomial (`NotLinear`). They are
@@ -6,7 +6,7 @@ kept in `NONLINEAR` and not in `RULES`.
 
 Their functions are those of the array's own library: NumPy, JAX, PyTorch. Restart, clipping and norms look
 at a whole point: all of a `Parts`, the last axis of an array, so theta needs that axis, ``theta0=[x]`` for
-one coordinate.
+one coordinate. Muon looks at matrices, the last two axes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from momentum_lib.clock import a_rule
 from momentum_lib.definition import Rule, RuleError
-from momentum_lib.parts import namespace
+from momentum_lib.parts import by_parts, namespace
 
 __all__ = [
     "NONLINEAR",
@@ -29,6 +29,7 @@ __all__ = [
     "function_restart",
     "gradient_restart",
     "lion",
+    "muon",
     "nadam",
     "normalized_momentum",
     "signum",
@@ -351,6 +352,50 @@ def _nadam(
     return theta - eta * ahead / root, m, s
 
 
+# --- Muon -------------------------------------------------------------------------------------------
+
+
+def _muon(theta: Any, m: Any, grad: Any, *, eta: Any, gamma: Any = 0.95, weight_decay: Any = 0) -> Any:
+    """Muon: momentum whose matrices step with all singular values near 1; weight decay is decoupled.
+
+        m_t = gamma m_{t-1} + (1 - gamma) grad(theta_{t-1})
+        n_t = gamma m_t + (1 - gamma) grad(theta_{t-1})
+        theta_t = (1 - eta weight_decay) theta_{t-1} - eta U V^T,  n_t = U S V^T
+
+    Gradient read at: theta
+    Reports: theta, where the gradient is read
+    Units: theta [theta], m [gradient]; eta [theta]
+    Start: m = 0
+    Not to be confused with: normalized_momentum, which divides all of theta's momentum by one length. A
+        matrix is the last two axes of an array, each array of a `Parts` for itself; a vector is one column.
+        The authors leave vectors to AdamW, and their code stretches eta by max(1, rows/columns)^(1/2), which
+        depends on how a library lays its matrices out; here eta is the length as given
+    Source: Jordan et al. 2024, and the authors' code
+    """
+    if any({*np.shape(h)[-2:]} - {1} for h in (eta, gamma, weight_decay)):
+        raise RuleError("muon looks at whole matrices; start a grid from a matrix, theta0=[x] for a row.")
+    gradient = grad(theta)
+    m = gamma * m + (1 - gamma) * gradient
+    direction = by_parts(_orthogonalized, gamma * m + (1 - gamma) * gradient)
+    return (1 - eta * weight_decay) * theta - eta * direction, m
+
+
+def _orthogonalized(matrix: Any) -> Any:
+    """U S' V^T of U S V^T: five quintic Newton-Schulz steps, whose coefficients are steep at zero.
+
+    They do not converge: S' is 0.68 to 1.21 from 1/500 of the Frobenius norm up, and 0.7 where the rank is 1.
+    """
+    xp, shape = namespace(matrix), np.shape(matrix)
+    x = matrix if len(shape) > 1 else xp.reshape(matrix, (-1, 1))
+    x = x / (xp.sqrt(xp.sum(abs(x) ** 2, axis=(-2, -1), keepdims=True)) + 1e-7)
+    tall = x.shape[-2] > x.shape[-1]
+    x = xp.swapaxes(x, -1, -2) if tall else x  # the smaller of the two Gram matrices
+    for _ in range(5):
+        gram = x @ xp.conj(xp.swapaxes(x, -1, -2))
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return xp.reshape(xp.swapaxes(x, -1, -2) if tall else x, shape)
+
+
 gradient_restart: Final = Rule(_gradient_restart, name="gradient_restart")
 fixed_restart: Final = Rule(_fixed_restart, name="fixed_restart")
 signum: Final = Rule(_signum, name="signum")
@@ -359,9 +404,20 @@ normalized_momentum: Final = Rule(_normalized_momentum, name="normalized_momentu
 adam: Final = Rule(_adam, name="adam")
 adamw: Final = Rule(_adamw, name="adamw")
 nadam: Final = Rule(_nadam, name="nadam")
+muon: Final = Rule(_muon, name="muon")
 
 #: The rules of this module by name; `function_restart` and `clipped` make more.
 NONLINEAR: Final[dict[str, Rule]] = {
     made.name: made
-    for made in (gradient_restart, fixed_restart, signum, lion, normalized_momentum, adam, adamw, nadam)
+    for made in (
+        gradient_restart,
+        fixed_restart,
+        signum,
+        lion,
+        normalized_momentum,
+        adam,
+        adamw,
+        nadam,
+        muon,
+    )  # fmt: skip
 }

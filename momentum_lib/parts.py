@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["Parts", "namespace"]
+__all__ = ["Parts", "by_parts", "namespace"]
 
 
 def namespace(array: Any) -> Any:
@@ -64,7 +64,7 @@ class Parts:
         return f"Parts({list(self.parts)!r})"
 
 
-def _by_parts(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+def by_parts(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """`function` of each part in turn; of the arguments as they are where none is in parts."""
     count = max((len(a.parts) for a in args if isinstance(a, Parts)), default=None)
     if count is None:
@@ -81,7 +81,7 @@ class _Namespace:
             of = next((a for a in args if not isinstance(a, bool | int | float)), 0.0)
             return getattr(namespace(of), name)(*args, **options)
 
-        return functools.partial(_by_parts, own)
+        return functools.partial(by_parts, own)
 
     @staticmethod
     def sum(point: Any, **_: Any) -> Any:
@@ -94,7 +94,7 @@ _NAMESPACE: Final = _Namespace()
 
 def _lift(function: Callable[..., Any]) -> dict[str, Any]:
     """A dunder method and its mirror image."""
-    return {"": lambda *args: _by_parts(function, *args), "r": lambda a, b: _by_parts(function, b, a)}
+    return {"": lambda *args: by_parts(function, *args), "r": lambda a, b: by_parts(function, b, a)}
 
 
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "pow", "matmul"):

@@ -24,6 +24,7 @@ __all__ = [
     "Schedule",
     "bias_correction",
     "constant",
+    "cosine_decay",
     "linear_ramp",
     "nesterov_sequence",
     "nesterov_simple",
@@ -111,6 +112,41 @@ class linear_ramp(Schedule):  # noqa: N801
 
     def law(self, t: Any) -> Any:  # noqa: D102
         return self.start + (self.stop - self.start) * namespace(t).minimum((t - 1) / (self.steps - 1), 1.0)
+
+
+@dataclass(frozen=True)
+class cosine_decay(Schedule):  # noqa: N801
+    """From `start` at t = 1 along half a cosine to `stop` at t = `steps`, and `stop` from there on.
+
+    Level at both ends, steepest half way. Behind a warm-up:
+    ``then(warmup(0.4, 100), 100, cosine_decay(0.4, 0, 900))``. PyTorch's CosineAnnealingLR counts the
+    intervals, ``T_max = steps - 1``, and rises again after them; optax's cosine_decay_schedule counts them
+    too, and stays.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two steps.
+
+    Source: Loshchilov and Hutter 2017, eq. (5), without its restarts.
+
+    Examples
+    --------
+    >>> cosine_decay(0.4, 0.0, steps=5)(np.arange(1, 7)).round(4)
+    array([0.4   , 0.3414, 0.2   , 0.0586, 0.    , 0.    ])
+    """
+
+    start: Any
+    stop: Any
+    steps: int
+
+    def __post_init__(self) -> None:
+        count_of("steps", self.steps, 2)
+
+    def law(self, t: Any) -> Any:  # noqa: D102
+        xp = namespace(t)
+        left = (1 + xp.cos(math.pi * xp.minimum((t - 1) / (self.steps - 1), 1.0))) / 2
+        return left * self.start + (1 - left) * self.stop
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from momentum_lib.nonlinear import (
     function_restart,
     gradient_restart,
     lion,
+    muon,
     nadam,
     normalized_momentum,
     signum,
@@ -39,6 +40,7 @@ EVERY = [
     adam.at(eta=0.01),
     adamw.at(eta=0.01),
     nadam.at(eta=0.01),
+    muon.at(eta=0.01),
     clipped(heavy_ball.at(eta=0.1, gamma=0.9)).at(threshold=0.5),
 ]
 
@@ -57,8 +59,8 @@ class TestEveryNonlinearRule:
         together = run(rule.at(eta=etas), F.grad, starts, 60).theta
         assert together.shape == (61, 3, 4, 3)
         for i, eta in enumerate(etas):
-            for j, start in enumerate(starts):
-                alone = run(rule.at(eta=eta), F.grad, start, 60).theta
+            for j in [...] if rule.name == "muon" else range(4):  # whose one point is the matrix
+                alone = run(rule.at(eta=eta), F.grad, starts[j], 60).theta
                 assert together[:, i, j] == pytest.approx(alone, rel=1e-12, abs=1e-13)
 
     def test_the_dtype_is_kept_and_inputs_are_left_alone(self, rule):
@@ -112,7 +114,7 @@ class TestEveryLibrarysArrays:
 
     @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-12)])
     @pytest.mark.parametrize("library", ["numpy", "jax", "torch"])
-    @pytest.mark.parametrize("rule", EVERY, ids=lambda r: r.name)
+    @pytest.mark.parametrize("rule", [r for r in EVERY if r.name != "muon"], ids=lambda r: r.name)
     def test_a_point_in_parts_takes_the_steps_of_the_whole_point(self, rule, library, dtype, tolerance):
         module = importlib.import_module("jax.numpy") if library == "jax" else pytest.importorskip(library)
         curvature, start = np.geomspace(0.02, 1, 7), np.linspace(-1, 2, 7)
@@ -232,6 +234,97 @@ class TestClipping:
         assert (run(rule.at(threshold=1.0), F.grad, F.minimizer, 3).theta == F.minimizer).all()
         with pytest.raises(RuleError, match="threshold is 0"):
             run(rule.at(threshold=0.0), F.grad, F.minimizer, 3)
+
+
+class TestMuon:
+    """A matrix M, wide, tall, of rank one or a stack of them; a vector is one column."""
+
+    SHAPES = ((3, 5), (5, 3), (4, 1), (2, 4, 4), (4,), ())
+
+    @staticmethod
+    def pull(theta):
+        return theta**3 - 0.3
+
+    @staticmethod
+    def as_published(theta, steps, eta, mu, decay):
+        """The authors' lines, for one matrix."""
+        buffer, path = 0.0, [theta]
+        for _ in range(steps):
+            g = TestMuon.pull(theta)
+            buffer = buffer + (1 - mu) * (g - buffer)  # lerp
+            x = g + mu * (buffer - g)
+            x = (x.T if (turned := len(x) > len(x[0])) else x) / (np.linalg.norm(x) + 1e-7)
+            for _ in range(5):
+                a = x @ x.T
+                x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+            theta = theta * (1 - eta * decay) - eta * (x.T if turned else x)
+            path.append(theta)
+        return np.array(path)
+
+    @pytest.mark.parametrize("shape", SHAPES, ids=str)
+    @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-6), (np.float64, 1e-13)])
+    def test_it_is_the_authors_code_matrix_by_matrix(self, shape, dtype, tolerance):
+        start = np.random.default_rng(0).standard_normal(shape)
+        rule = muon.at(eta=0.02, gamma=0.9, weight_decay=0.1)
+        mine = run(rule, self.pull, start.astype(dtype), 30).theta
+        for i in np.ndindex(shape[:-2]):
+            matrix = start[i] if len(shape) > 1 else start.reshape(-1, 1)
+            theirs = self.as_published(matrix, 30, eta=0.02, mu=0.9, decay=0.1)
+            ours = mine[(slice(None), *i)].reshape(theirs.shape)
+            assert np.abs(ours - theirs).max() <= tolerance * np.abs(theirs).max()
+
+    @pytest.mark.parametrize("shape", SHAPES[:3], ids=str)
+    def test_it_is_optaxs_behind_optaxs_own_momentum(self, shape):
+        """optax.contrib.muon corrects the bias of its two parts apart, so its momentum is chained before."""
+        optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
+        with jax.enable_x64(True):
+            theirs = optax.chain(
+                optax.trace(0.95, nesterov=True), optax.scale(0.05),
+                optax.contrib.scale_by_muon(beta=0.0, eps=1e-7, nesterov=False), optax.scale(-0.02),
+            )  # fmt: skip
+            theta = start = jax.numpy.array(np.random.default_rng(0).standard_normal(shape))
+            state = theirs.init(theta)
+            for _ in range(30):
+                updates, state = theirs.update(self.pull(theta), state, theta)
+                theta = optax.apply_updates(theta, updates)
+        mine = run(muon.at(eta=0.02), self.pull, np.array(start), 30).theta[-1]
+        assert mine == pytest.approx(np.array(theta), rel=1e-12, abs=1e-13)
+
+    def test_it_is_pytorchs_to_the_half_precision_of_its_iteration(self):
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra frameworks)")
+        start = np.random.default_rng(0).standard_normal((3, 5))
+        theta = torch.tensor(start, requires_grad=True)
+        theirs = torch.optim.Muon([theta], lr=0.02, momentum=0.9, weight_decay=0.1)
+        for _ in range(20):
+            theta.grad = self.pull(theta.detach())
+            theirs.step()
+        mine = run(muon.at(eta=0.02, gamma=0.9, weight_decay=0.1), self.pull, start, 20).theta[-1]
+        assert mine == pytest.approx(theta.detach().numpy(), abs=20 * 0.02 * 2**-6)
+
+    @pytest.mark.parametrize("library", ["numpy", "jax", "torch"])
+    def test_each_array_of_a_point_is_turned_for_itself_on_every_library(self, library):
+        module = importlib.import_module("jax.numpy") if library == "jax" else pytest.importorskip(library)
+        rng, rule = np.random.default_rng(3), muon.at(eta=0.02)
+        starts = [rng.standard_normal(shape) for shape in self.SHAPES]
+        with pytest.importorskip("jax").enable_x64(True):
+            clock, state = Clock(rule), rule.init(Parts(map(module.asarray, starts)))
+            for t in range(1, 10):
+                state = clock.advance(state, self.pull, t)
+        for start, part in zip(starts, state[0].parts, strict=True):
+            assert np.asarray(part) == pytest.approx(run(rule, self.pull, start, 9).theta[-1], rel=1e-12)
+
+    def test_every_singular_value_that_is_not_tiny_comes_near_one(self):
+        rng = np.random.default_rng(2)
+        left, right = (np.linalg.qr(rng.standard_normal((k, 4)))[0] for k in (4, 6))
+        push = left * (1, 0.3, 0.05, 0.01) @ right.T
+        moved = run(muon.at(eta=1.0), lambda x: push, np.zeros((4, 6)), 1).theta[1]
+        values = np.linalg.svd(moved, compute_uv=False)
+        assert values.min() > 0.68 and values.max() < 1.21
+        assert -np.diag(left.T @ moved @ right) == pytest.approx(values, rel=0.5), "the same directions"
+
+    def test_a_grid_inside_a_matrix_is_refused(self):
+        with pytest.raises(RuleError, match=r"whole matrices; start a grid from a matrix, theta0=\[x\]"):
+            run(muon.at(eta=np.array([0.1, 0.2])), self.pull, np.ones(3), 3)
 
 
 class TestDefinitions:

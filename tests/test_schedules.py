@@ -11,6 +11,7 @@ from momentum_lib.runner import run
 from momentum_lib.schedules import (
     bias_correction,
     constant,
+    cosine_decay,
     linear_ramp,
     nesterov_sequence,
     nesterov_simple,
@@ -24,6 +25,7 @@ from momentum_lib.schedules import (
 SPELLED = [
     "constant(value=0.9)",
     "linear_ramp(start=0.5, stop=0.9, steps=20)",
+    "cosine_decay(start=0.9, stop=0.1, steps=20)",
     "step_schedule(values=(0.5, 0.9), boundaries=(10,))",
     "warmup(value=0.9, steps=7)",
     "sutskever(gamma_max=0.99, period=5)",
@@ -61,6 +63,8 @@ def test_every_schedule_is_what_it_says(spelled):
     [
         (step_schedule([0.5, 0.9, 0.99], [100, 200]), {1: 0.5, 100: 0.5, 101: 0.9, 200: 0.9, 201: 0.99}),
         (linear_ramp(0.5, 0.9, 100), {1: 0.5, 100: 0.9, 1000: 0.9}),
+        (cosine_decay(0.4, 0.0, 5), {1: 0.4, 2: 0.2 + 0.2 * 0.5**0.5, 3: 0.2, 5: 0, 99: 0}),
+        (then(warmup(0.4, 4), 4, cosine_decay(0.4, 0.1, 7)), {1: 0.1, 4: 0.4, 5: 0.4, 8: 0.25, 11: 0.1}),
         (warmup(0.4, 10), {1: 0.04, 10: 0.4, 11: 0.4}),
         (then(constant(0.5), 10, linear_ramp(0.5, 0.9, 3)), {10: 0.5, 11: 0.5, 13: 0.9, 14: 0.9}),
         (sutskever(0.95), {t: min(1 - 2 ** (-1 - np.log2(t // 250 + 1)), 0.95) for t in (1, 249, 250)}),
@@ -72,6 +76,22 @@ def test_every_schedule_is_what_it_says(spelled):
 def test_values(schedule, values):
     """Boundaries are included, ramps arrive on their last step, a second part starts its own clock."""
     assert [schedule(t) for t in values] == pytest.approx(list(values.values()), abs=1e-6)
+
+
+def test_the_cosine_is_optaxs_and_pytorchs():
+    """To the end of the decay; PyTorch's rises again behind it."""
+    optax = pytest.importorskip("optax", reason="optax is not installed (extra learning)")
+    ours = cosine_decay(0.4, 0.04, 21)(np.arange(1, 31))
+    theirs = np.array(optax.cosine_decay_schedule(0.4, 20, alpha=0.1)(np.arange(30)))
+    assert ours == pytest.approx(theirs, rel=1e-6)
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra frameworks)")
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.4)
+    scheduler, theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20, 0.04), []
+    for _ in range(21):
+        theirs.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+    assert ours[:21] == pytest.approx(theirs, rel=1e-12)
 
 
 # --- Nesterov -----------------------------------------------------------------------------------------
@@ -126,6 +146,7 @@ def test_bias_correction_is_this_pair():
     [
         lambda x: constant(x),
         lambda x: linear_ramp(x / 2, x, 5),
+        lambda x: cosine_decay(x, x / 2, 5),
         lambda x: step_schedule([x / 2, x], [3]),
         lambda x: warmup(x, 5),
         lambda x: sutskever(x, 5),
@@ -145,6 +166,7 @@ def test_a_grid_of_schedules_is_one_run(make):
     ("build", "message"),
     [
         (lambda: linear_ramp(0.5, 0.9, 1), "steps is 1; give a whole number of at least 2"),
+        (lambda: cosine_decay(0.5, 0.9, 1), "steps is 1"),
         (lambda: warmup(0.5, 0), "steps is 0"),
         (lambda: warmup(0.5, 3.0), "steps is 3.0; give a whole number"),
         (lambda: step_schedule([0.5], [10]), "1 values and 1 boundaries"),
