@@ -17,6 +17,7 @@ import reprlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from numbers import Integral, Number
 from types import MappingProxyType
@@ -542,6 +543,8 @@ def _shown(value: Any) -> str:
         return f"array of shape {tuple(value.shape)}"
     if isinstance(value, tuple):
         return f"({', '.join(map(_shown, value))}{',' * (len(value) == 1)})"
+    if isinstance(value, Fraction):
+        return repr(value)  # Python 3.11 cannot round it
     try:
         return str(value) if hasattr(value, "free_symbols") else f"{value:.6g}"
     except (TypeError, ValueError, OverflowError):

@@ -3,6 +3,7 @@
 The specs are checked, the solve is not: that needs conda and its channels.
 """
 
+import ast
 import re
 import shutil
 import subprocess
@@ -56,17 +57,33 @@ def test_names_every_dependency_but_the_frameworks():
     assert not {name_of(line) for line in extras["frameworks"]} & there
 
 
+def asked() -> set[str]:
+    """What a reader's installation is told to bring, by the name it is imported under."""
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    names = {name_of(line) for lines in (PROJECT["project"]["dependencies"], *extras) for line in lines}
+    modules = {"scikit-learn": "sklearn", "tensorflow-cpu": "tensorflow", "pepit": "PEPit"}
+    return {modules.get(name, name.replace("-", "_")) for name in names}
+
+
 def test_nothing_is_asked_for_that_nothing_uses():
     """What is only run, not named in any code: JupyterLab and its kernel; the tools of the group dev."""
-    folders = ("momentum_lib", "notebooks", "book")
+    folders = ("momentum_lib", "notebooks", "book", "benchmarks")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.[ip]*y*")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files if path.suffix != ".pyc")
-    extras = PROJECT["project"]["optional-dependencies"].values()
-    asked = {name_of(line) for lines in (PROJECT["project"]["dependencies"], *extras) for line in lines}
-    modules = {"scikit-learn": "sklearn", "tensorflow-cpu": "tensorflow", "lazy-loader": "lazy_loader"}
-    names = {modules.get(name, name).replace("-", "[-_]") for name in asked - {"jupyterlab", "ipykernel"}}
+    names = {name.replace("_", "[-_]") for name in asked() - {"jupyterlab", "ipykernel"}}
     assert len(names) > 10
     assert not [name for name in names if not re.search(rf"\b{name}\b", text, re.IGNORECASE)]
+
+
+def test_what_the_library_imports_is_asked_for_by_name():
+    """Not left to what another dependency happens to bring."""
+    imported = set()
+    for path in (ROOT / "momentum_lib").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.split(".")[0] for name in names}
+    assert imported - sys.stdlib_module_names - {"momentum_lib"} - asked() == set()
 
 
 @pytest.mark.parametrize("spec", CONDA)
