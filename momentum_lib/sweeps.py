@@ -178,7 +178,7 @@ def sweep(
     finally:
         if bar is not None:
             bar.close()
-    places = np.unravel_index(np.arange(points), [len(axis) for axis in axes.values()])
+    places = _places(tuple(map(len, axes.values())), slice(0, points))
     frame = pd.DataFrame(
         {
             name: np.tile(pd.Series(axis).to_numpy()[place].repeat(len(measures)), len(streams))
@@ -284,22 +284,19 @@ def _found(
             left.append(piece)
         else:
             yield stream, cuts[number], kept
+    shape = tuple(map(len, axes.values()))
     numeric = {
         name: np.array([0.0 if is_schedule(value) else value for value in axis])
         for name, axis in axes.items()
     }
 
-    def letters(cut: slice) -> dict[str, Any]:
-        places = np.unravel_index(np.arange(cut.start, cut.stop), [len(axis) for axis in axes.values()])
-        firsts = [axis[place[0]] for axis, place in zip(axes.values(), places, strict=True)]
-        return {
-            name: first if is_schedule(first) else numeric[name][place]
-            for name, first, place in zip(axes, firsts, places, strict=True)
-        }
-
     def task(piece: int) -> tuple[int, tuple[Any, ...]]:
         _, seed, number = pieces[piece]
-        return piece, (letters(cuts[number]), None if seed is None else (seed, number))
+        parts: dict[str, Any] = {}
+        for (name, axis), place in zip(axes.items(), _places(shape, cuts[number]), strict=True):
+            low, first = place.min(), axis[place[0]]
+            parts[name] = first if is_schedule(first) else (numeric[name][low : place.max() + 1], low)
+        return piece, (parts, shape, cuts[number], None if seed is None else (seed, number))
 
     for piece, found in carried(work, map(task, left), executor):
         stream, seed, number = pieces[piece]
@@ -308,6 +305,11 @@ def _found(
             np.savez(content, allow_pickle=False, value=found[0], diverged_at=found[1])
             write_whole(folder / _name(seed, number), content.getvalue())
         yield stream, cuts[number], found
+
+
+def _places(shape: tuple[int, ...], cut: slice) -> tuple[Array, ...]:
+    """Where on each axis the points of a cut lie."""
+    return np.unravel_index(np.arange(cut.start, cut.stop), shape)
 
 
 def _name(seed: int | None, number: int) -> str:
@@ -397,10 +399,19 @@ def _measured(
     theta0: Array,
     measures: dict[str, Measure],
     options: dict[str, Any],
-    letters: dict[str, Any],
+    parts: dict[str, Any],
+    shape: tuple[int, ...],
+    cut: slice,
     seed: tuple[int, int] | None,
 ) -> _Found:
-    """Run one chunk: (points, measures) numbers and (points,) steps of divergence."""
+    """Run one chunk: (points, measures) numbers and (points,) steps of divergence.
+
+    What travels is a part of each axis and where it begins, not the letters of every point.
+    """
+    letters = {
+        name: part if is_schedule(part) else part[0][place - part[1]]
+        for (name, part), place in zip(parts.items(), _places(shape, cut), strict=True)
+    }
     rule = rule.at(**letters)
     shape = Clock(rule).shape or (1,)
     rng = None if seed is None else np.random.default_rng(seed)
