@@ -36,13 +36,18 @@ __all__ = [
 ]
 
 
-def _per_point(values: Any, *hyper: Any) -> Any:
-    """Sum over the coordinates, the axis kept; over all of a `Parts`, a scalar."""
-    if any(np.ndim(h) and np.shape(h)[-1] != 1 for h in hyper):
+def _refuse_a_cut(what: str, axes: int, *letters: Any) -> None:
+    """Letters that change within a point, along one of its own axes: a grid laid into the point."""
+    if any({*np.shape(h)[-axes:]} - {1} for h in letters):
         raise RuleError(
-            "this rule looks at whole points and theta has no coordinate axis on this grid; "
+            f"this rule looks at whole {what} and theta has no axis for them on this grid; "
             "start from theta0=[x] instead of x."
         )
+
+
+def _per_point(values: Any, *hyper: Any) -> Any:
+    """Sum over the coordinates, the axis kept; over all of a `Parts`, a scalar."""
+    _refuse_a_cut("points", 1, *hyper)
     return namespace(values).sum(values, axis=-1, keepdims=True) if np.ndim(values) else values
 
 
@@ -366,14 +371,12 @@ def _muon(theta: Any, m: Any, grad: Any, *, eta: Any, gamma: Any = 0.95, weight_
     Reports: theta, where the gradient is read
     Units: theta [theta], m [gradient]; eta [theta]
     Start: m = 0
-    Not to be confused with: normalized_momentum, which divides all of theta's momentum by one length. A
-        matrix is the last two axes of an array, each array of a `Parts` for itself; a vector is one column.
-        The authors leave vectors to AdamW, and their code stretches eta by max(1, rows/columns)^(1/2), which
-        depends on how a library lays its matrices out; here eta is the length as given
+    Not to be confused with: normalized_momentum, one length for all of theta. A matrix is the last two axes
+        of an array, each array of a `Parts` for itself; a vector is a column, where the authors use AdamW.
+        They stretch eta by max(1, rows/columns)^(1/2), which depends on how a library lays out matrices
     Source: Jordan et al. 2024, and the authors' code
     """
-    if any({*np.shape(h)[-2:]} - {1} for h in (eta, gamma, weight_decay)):
-        raise RuleError("muon looks at whole matrices; start a grid from a matrix, theta0=[x] for a row.")
+    _refuse_a_cut("matrices", 2, eta, gamma, weight_decay)
     gradient = grad(theta)
     m = gamma * m + (1 - gamma) * gradient
     direction = by_parts(_orthogonalized, gamma * m + (1 - gamma) * gradient)

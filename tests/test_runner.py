@@ -19,7 +19,8 @@ from momentum_lib.schedules import bias_correction, linear_ramp, warmup
 
 BOWL, START = Quadratic([1.0, 3.0]), [1.0, -2.0]
 HB = heavy_ball.at(eta=0.1, gamma=0.9)
-EVERY = [*RULES.values(), *NONLINEAR.values(), clipped(torch_sgd), aggregated((0, 0.9))]
+BY_POINT = [rule for rule in NONLINEAR.values() if rule.name != "muon"]  # whose grid starts from a matrix
+EVERY = [*RULES.values(), *BY_POINT, clipped(torch_sgd), aggregated((0, 0.9))]
 USUAL = {"mu": 0.5, "L": 3.5, "period": 4, "threshold": 0.5, "kappa": 30.0, "xi": 4.0, "dampening": 0.25}
 
 

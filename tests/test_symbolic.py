@@ -7,7 +7,7 @@ import pytest
 import sympy
 
 from momentum_lib.definition import RULES, NotLinear, Rule, RuleError
-from momentum_lib.nonlinear import NONLINEAR
+from momentum_lib.nonlinear import NONLINEAR, clipped
 from momentum_lib.rules import (
     bias_corrected,
     chebyshev,
@@ -347,9 +347,21 @@ def test_refusals(call, error, sentence):
         call()
 
 
-def test_a_rule_beyond_arithmetic_is_told():
-    with pytest.raises(NotLinear, match="adam does more than arithmetic"):
-        latex(NONLINEAR["adam"])
+@pytest.mark.parametrize("rule", [*NONLINEAR.values(), clipped(heavy_ball)], ids=repr)
+def test_a_rule_beyond_arithmetic_is_told_that_it_is_not_linear(rule):
+    """Symbols break inside its functions; what is told is why, and a linear rule is told of its functions."""
+    for ask in (characteristic_polynomial, jury_conditions, transfer_function, lambda r: equivalent(r, r)):
+        with pytest.raises(NotLinear, match=f"{rule.name} (is not linear in|cannot be probed on)"):
+            ask(rule)
+    with pytest.raises(NotLinear, match=f"{rule.name} does more than arithmetic"):
+        latex(rule)
+    with pytest.raises(RuleError, match="rooted cannot compute with symbols") as caught:
+        ask(Rule(rooted))
+    assert not isinstance(caught.value, NotLinear)
+
+
+def rooted(theta, grad, *, eta):
+    return theta - np.sqrt(eta) * grad(theta)
 
 
 def test_floats_are_the_fractions_they_were_written_as():

@@ -270,6 +270,8 @@ def symbolic_step(reading: Reading, state: Iterable[Any], grad: Callable[[Any], 
     except RuleError:
         raise
     except Exception as error:
+        generic = {n: 1 / (7 + k) if is_symbolic(v) else v for k, (n, v) in enumerate(letters.items())}
+        refuse_nonlinear(reading._replace(letters=generic), np.asarray(0.7))
         raise RuleError(
             f"{rule.name} cannot compute with symbols ({type(error).__name__}: {error}); "
             "write it with + - * / ** and grad only, or set numbers."
