@@ -143,6 +143,6 @@ from .symbolic import (
     transfer_function,
 )
 from .sweeps import sweep
-from .adapters import as_optax, as_pepit, as_scipy_method, as_torch
+from .adapters import as_keras, as_optax, as_pepit, as_scipy_method, as_torch
 from .reporting import compare, report
 from .explorer import Explorer, explore
