@@ -28,7 +28,7 @@ AS_IT_IS = ("notebooks/*.ipynb", "notebooks/*.md",
             "figures/*.png", "figures/*.svg", "figures/*.csv", "figures/*.html",
             "LICENSE", "CITATION.cff", "CONTRIBUTING.md")  # fmt: skip
 #: Written by hand for the book.
-BY_HAND = ("glossary.md",)
+BY_HAND = ("glossary.md", "past_one_machine.md")
 
 
 def assemble(root: Path, folder: Path) -> None:
@@ -100,7 +100,7 @@ def _front_page(root: Path, known: list[Notebook]) -> str:
     contents = {
         "Notebooks": chapters,
         "Look up": [*questions, "claims", "gallery", "glossary", "notation", "sheet", "references"],
-        "Rules and library": ["rules/index", "api/index"],
+        "Rules and library": ["rules/index", "api/index", "past_one_machine"],
         "Taking part": ["CONTRIBUTING"],
     }
     lines = [(root / "README.md").read_text(encoding="utf-8")]
