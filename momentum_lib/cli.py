@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from momentum_lib import publishing
-from momentum_lib.collection import Notebook, caption, find_root, notebooks, write_whole
+from momentum_lib.collection import Notebook, caption, find_root, lacking, notebooks, write_whole
 from momentum_lib.course import commands as course
 from momentum_lib.definition import RULES
 
@@ -110,18 +110,11 @@ def _refuse_others(root: Path) -> None:
         )
 
 
-def _lacking(extra: str, error: ImportError) -> ValueError:
-    return ValueError(
-        f"This needs {error.name}, of the extra {extra}; in the collection's folder: "
-        f"uv sync --extra {extra}, or: python -m pip install --editable '.[{extra}]'."
-    )
-
-
 def _lab(root: Path, more: Sequence[str]) -> int:
     try:
         from jupyterlab.labapp import LabApp
     except ImportError as error:
-        raise _lacking("lab", error) from None
+        raise ValueError(lacking("This", error.name, "lab")) from None
     os.chdir(root)
     LabApp.launch_instance(
         [
@@ -177,7 +170,7 @@ def _book(root: Path, *, zipped: bool) -> int:
     try:
         site = publishing.build(root, root / ".momentum" / "book")
     except ImportError as error:
-        raise _lacking("book", error) from None
+        raise ValueError(lacking("This", error.name, "book")) from None
     print(publishing.print_sheet(site))
     if zipped:
         print(f"Site and notebooks in one file: {publishing.archive(root, site)}")
@@ -193,7 +186,7 @@ def _reproduce(
 
         from momentum_lib.execution import Outcome, execute
     except ImportError as error:
-        raise _lacking("lab", error) from None
+        raise ValueError(lacking("This", error.name, "lab")) from None
 
     at: dict[str, str] = {}
     total = {notebook.stem: len(notebook.sources("code")) for notebook in chosen}

@@ -9,16 +9,17 @@ executed here and no notebook library is needed.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 __all__ = [
     "Execution",
@@ -27,7 +28,9 @@ __all__ = [
     "caption",
     "check_name",
     "find_root",
+    "lacking",
     "machine_path",
+    "needs",
     "notebooks",
     "output_texts",
     "parse_cell",
@@ -35,6 +38,9 @@ __all__ = [
     "write_together",
     "write_whole",
 ]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: One thread a process, since notebooks run side by side; nothing that depends on the terminal;
 #: frameworks that keep their advice to themselves.
@@ -52,6 +58,29 @@ _OF_OTHERS: Final = {
     "PYTHONHASHSEED": "0",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
+
+
+def lacking(what: str, library: str | None, extra: str) -> str:
+    """Say that a library is missing and how to get it: no index has this one, so from its folder."""
+    return (
+        f"{what} needs {library}, of the extra {extra}; in the collection's folder: "
+        f"uv sync --extra {extra}, or: python -m pip install --editable '.[{extra}]'."
+    )
+
+
+def needs(library: str, extra: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a function say what is missing before it begins, instead of Python somewhere inside it."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def told(*args: P.args, **kwargs: P.kwargs) -> T:
+            if importlib.util.find_spec(library) is None:
+                raise ModuleNotFoundError(lacking(function.__name__, library, extra), name=library)
+            return function(*args, **kwargs)
+
+        return told
+
+    return decorate
 
 
 @dataclass(frozen=True)

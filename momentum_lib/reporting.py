@@ -26,7 +26,7 @@ import pandas as pd
 from matplotlib.collections import LineCollection
 
 from momentum_lib.clock import a_rule, brief, count_of
-from momentum_lib.collection import write_page, write_whole
+from momentum_lib.collection import needs, write_page, write_whole
 from momentum_lib.definition import NotLinear, Rule, RuleError
 from momentum_lib.noise import stationary_covariance
 from momentum_lib.oscillation import (
@@ -289,6 +289,7 @@ class Report:
         return path
 
 
+@needs("latex2mathml", "lab")
 def report(rule: Rule, kappa: float = 100.0, *, task: Any = None, steps: int = 300) -> Report:
     """Everything the library knows of one rule, a student's own too.
 

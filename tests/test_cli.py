@@ -19,10 +19,13 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+import momentum_lib
 from momentum_lib.cli import main
 from momentum_lib.collection import find_root
 from momentum_lib.execution import normalize
+from momentum_lib.learning import Classifier, Digits
 
+AT = momentum_lib.heavy_ball.at(eta=0.1, gamma=0.9)
 IMPORTS = "from matplotlib.figure import Figure\nfrom momentum_lib import published, save"
 DRAW = "fig = Figure()\nfig.subplots().plot([1, 2])\nsave(fig, {name!r}, {{'x': [1.0, {end}]}})"
 CHECK = "published.check('lessard-2016/cycle-p', {value})"
@@ -369,6 +372,22 @@ def test_what_is_not_installed_is_named_with_what_to_run(root, monkeypatch, caps
     told = capsys.readouterr().err
     assert f"needs {module.partition('.')[0]}" in told and f"uv sync --extra {extra}" in told
     assert f"python -m pip install --editable '.[{extra}]'" in told and "momentum-lib[" not in told
+
+
+@pytest.mark.parametrize(
+    "call, library, extra",
+    [
+        (lambda: momentum_lib.as_torch(AT), "torch", "frameworks"),
+        (lambda: momentum_lib.as_optax(AT), "optax", "learning"),
+        (lambda: momentum_lib.learning.train(AT, Classifier(Digits(), (4,)), 1), "jax", "learning"),
+        (lambda: momentum_lib.report(AT), "latex2mathml", "lab"),
+    ],
+    ids=lambda it: it if isinstance(it, str) else "",
+)
+def test_a_function_whose_library_is_missing_says_how_to_get_it(monkeypatch, call, library, extra):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ModuleNotFoundError, match=rf"needs {library}, .* uv sync --extra {extra}, or"):
+        call()
 
 
 # -------------------------------------------------------------------------------------- what is committed

@@ -111,7 +111,7 @@ def test_import_loads_only_what_its_floor_may():
 def test_the_environment_is_read_in_one_place():
     """The settings of an execution: `collection` reads them; kernels and graders are handed them."""
     found = {str(path) for path, tree in SOURCES.items() if "os.environ" in ast.unparse(tree)}
-    assert found == {"collection.py", "execution.py", "course/grading.py"}
+    assert found == {"collection.py", "execution.py", "course/sandbox.py"}
 
 
 # rules.py: arithmetic alone, so that one text runs on arrays, symbols and PEPit's points.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from momentum_lib.adapters.edges import look_ahead_refused, one_number
 from momentum_lib.clock import Clock
+from momentum_lib.collection import needs
 from momentum_lib.definition import Rule, RuleError
 from momentum_lib.parts import Parts
 
@@ -23,6 +24,7 @@ class RuleState(NamedTuple):
     slots: tuple[Any, ...]
 
 
+@needs("optax", "learning")
 def as_optax(rule: Rule) -> optax.GradientTransformationExtraArgs:
     """Turn a rule into an optax gradient transformation.
 

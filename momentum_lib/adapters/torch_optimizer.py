@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from momentum_lib.adapters.edges import look_ahead_refused, names_elsewhere, one_number
 from momentum_lib.clock import Clock, a_rule
+from momentum_lib.collection import needs
 from momentum_lib.definition import Rule, RuleError, is_schedule
 from momentum_lib.parts import Parts
 
@@ -20,6 +21,7 @@ __all__ = ["as_torch"]
 _OTHERS: Final = ("params", "param_names", "name", "initial_lr")
 
 
+@needs("torch", "frameworks")
 def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
     """Turn a rule into a subclass of ``torch.optim.Optimizer``.
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from momentum_lib.adapters.edges import one_number
 from momentum_lib.clock import Clock, count_of
-from momentum_lib.collection import write_whole
+from momentum_lib.collection import needs, write_whole
 from momentum_lib.definition import Rule, RuleError
 from momentum_lib.learning.tasks import Task
 from momentum_lib.schedules import Schedule
@@ -75,6 +75,7 @@ class Training:
         return self.slots[self.rule.slots[0]]
 
 
+@needs("jax", "learning")
 def train(
     rule: Rule,
     task: Task,
