@@ -115,7 +115,9 @@ class _Value(NDArrayOperatorsMixin):
         if name == "where" and len(args) == 3:
             return self._tape.note("where", *args)
         if name == "clip" and len(args) == 3:
-            return np.minimum(np.maximum(args[0], args[1]), args[2])
+            value, low, high = args  # None bounds nothing
+            value = value if low is None else np.maximum(value, low)
+            return value if high is None else np.minimum(value, high)
         if name in ("zeros_like", "ones_like"):
             return self._tape.value(int(name == "ones_like"))
         _refuse(*_TOGETHER)
