@@ -2,6 +2,7 @@
 
 import copy
 import doctest
+import functools
 import io
 import pickle
 
@@ -19,11 +20,21 @@ from momentum_lib import (
     nesterov,
     polyak_two_step,
     qhm,
+    run,
     torch_nesterov,
     torch_sgd,
     triple_momentum,
 )
-from momentum_lib.nonlinear import adam, adamw, signum
+from momentum_lib.nonlinear import (
+    adam,
+    adamw,
+    fixed_restart,
+    gradient_restart,
+    lion,
+    nadam,
+    normalized_momentum,
+    signum,
+)
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra frameworks)")
 lr_scheduler = torch.optim.lr_scheduler
@@ -118,6 +129,38 @@ def test_its_steps_are_those_of_torchs_own_sgd_under_torchs_own_schedulers(own, 
     assert apart(adapted, native) <= TOLERANCE
 
 
+@pytest.mark.parametrize("scheduler", ["one cycle", "cyclic", "cosine"])
+def test_adams_betas_are_kept_where_schedulers_cycle_them(scheduler):
+    given = {"lr": 0.01, "betas": (0.8, 0.99)}
+    ours, theirs = (
+        Training(lambda p, make=make: make(p, **given), SCHEDULERS[scheduler]).steps()
+        for make in (as_torch(adam), torch.optim.Adam)
+    )
+    assert apart(ours, theirs) <= TOLERANCE
+    assert len(ours.optimizer.param_groups[0]["betas"]) == 2
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.complex128, torch.float16, torch.bfloat16, torch.float64, torch.float32], ids=str
+)
+def test_every_type_and_layout_keeps_its_own(dtype):
+    """Also a transposed, a scalar and an empty parameter, each beside the other."""
+    ends = []
+    for make in (as_torch(torch_sgd), torch.optim.SGD):
+        turned = torch.arange(6).to(dtype).reshape(2, 3).T.requires_grad_()
+        others = [torch.ones(shape, dtype=dtype, requires_grad=True) for shape in [(), (0,)]]
+        optimizer = make([turned, *others], lr=0.1, momentum=0.5, weight_decay=0.1)
+        for _ in range(5):
+            optimizer.zero_grad()
+            sum((abs(p - 2) ** 2).sum() for p in [turned, *others]).backward()
+            optimizer.step()
+        ends.append([p.detach() for p in [turned, *others]])
+        kept = [x.dtype for p in (turned, *others) for x in optimizer.state[p].values() if torch.is_tensor(x)]
+        assert kept and {*kept} == {dtype}
+    rounding = 4 * torch.finfo(dtype).eps
+    assert all(torch.allclose(a, b, rounding, rounding) for a, b in zip(*ends, strict=True))
+
+
 def test_an_averaged_model_takes_its_average():
     ends = []
     for make in (as_torch(torch_sgd), torch.optim.SGD):
@@ -177,13 +220,26 @@ def test_a_whole_point_is_whole_whoever_is_at_the_first_step():
 # --- rules that are not linear ------------------------------------------------------------------------
 
 
+@pytest.fixture
+def doubles():
+    """PyTorch's NAdam multiplies its betas in the default type, whatever the parameters'."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)], ids=str)
 @pytest.mark.parametrize(
     ("r", "native"),
-    [(adam, torch.optim.Adam), (adamw.at(weight_decay=0.01), torch.optim.AdamW)],
-    ids=["adam", "adamw"],
+    [
+        (adam, torch.optim.Adam),
+        (adamw.at(weight_decay=0.01), torch.optim.AdamW),
+        # PyTorch warms beta1 up; where that is over at once, it is constant.
+        (nadam, functools.partial(torch.optim.NAdam, momentum_decay=1e9)),
+    ],
+    ids=["adam", "adamw", "nadam"],
 )
-def test_adam_is_torchs_own(r, native, dtype, tolerance):
+def test_adam_is_torchs_own(doubles, r, native, dtype, tolerance):
     ends = []
     for make in (as_torch(r), native):
         p = torch.linspace(-1, 2, 6, dtype=dtype).reshape(2, 3).requires_grad_()
@@ -194,6 +250,37 @@ def test_adam_is_torchs_own(r, native, dtype, tolerance):
             optimizer.step()
         ends.append(p.detach())
     assert float((ends[0] - ends[1]).abs().max()) <= tolerance
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)], ids=str)
+@pytest.mark.parametrize(
+    "r",
+    [
+        *(lion.at(eta=0.02, weight_decay=0.1), signum.at(eta=0.02, gamma=0.5)),
+        *(normalized_momentum.at(eta=0.1, gamma=0.8), clipped(nesterov).at(eta=0.1, gamma=0.8, threshold=1)),
+        *(gradient_restart.at(eta=0.1), fixed_restart.at(eta=0.05, period=4)),
+    ],
+    ids=lambda r: r.name,
+)
+def test_rules_that_are_not_linear_take_the_steps_of_run(r, dtype, tolerance):
+    """Of a theta in two parameters, which those that look at whole points see whole."""
+    start, steps = np.linspace(-1, 2, 8), 15
+    matrix, row = (
+        torch.tensor(x, dtype=dtype).requires_grad_() for x in (start[:6].reshape(2, 3), start[6:])
+    )
+    optimizer = as_torch(r)([matrix, row])
+
+    def closure():
+        optimizer.zero_grad()
+        loss = ((matrix**4).sum() + (row**4).sum()) / 4
+        loss.backward()
+        return loss
+
+    for _ in range(steps):
+        optimizer.step(closure)
+    end = torch.cat([matrix.detach().reshape(-1), row.detach()]).numpy()
+    apart = np.abs(end - run(r, lambda x: x**3, start, steps).theta[-1]).max()
+    assert apart <= tolerance * np.abs(start).max()
 
 
 def test_clipping_is_by_the_length_of_the_whole_gradient():
@@ -320,6 +407,8 @@ def test_groups_have_settings_of_their_own(key):
         (heavy_ball, {"lr": float("nan"), "momentum": 0.9}, "eta=nan; give finite numbers"),
         (heavy_ball, {**FLAGS, "t": 3}, "frozen at t=3"),
         (heavy_ball, {"lr": 0.1}, "leaves gamma open"),
+        (adam, {"lr": 0.1, "betas": (0.9, 0.99), "beta1": 0.8}, "no hyper-parameter 'betas'; did you mean"),
+        (heavy_ball, {**FLAGS, "betas": (0.9, 0.99)}, "no hyper-parameter 'betas'"),
         (mass, {"lr": 0.1}, "no hyper-parameter 'lr'; here eta1 and eta2 share its part"),
     ],
 )
@@ -406,6 +495,7 @@ SETTINGS = {
     "schedule": (torch_sgd.at(dampening=0.5), {"lr": linear_ramp(0.01, 0.1, 9), "momentum": 0.9}),
     "lambda": (torch_sgd, {"lr": lambda t: 0.1 / t, "momentum": 0.9}),
     "adam": (adam, {"lr": 0.01}),
+    "adam, beta1 of t": (adam, {"lr": 0.01, "beta1": lambda t: 0.9 - 0.5 / t}),
 }
 
 

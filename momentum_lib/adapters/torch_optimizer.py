@@ -25,9 +25,10 @@ _OTHERS: Final = ("params", "param_names", "name", "initial_lr")
 def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
     """Turn a rule into a subclass of ``torch.optim.Optimizer``.
 
-    Its instances take PyTorch's names, ``lr`` for the step size and ``momentum`` for the momentum, or the
-    rule's own letters, as numbers or functions of t, also by parameter group; what is set on the rule is the
-    default. The groups keep them under PyTorch's names, where its schedulers look for them.
+    Its instances take PyTorch's names, ``lr`` for the step size, ``momentum`` for the momentum and ``betas``
+    for beta1 and beta2, or the rule's own letters, as numbers or functions of t, also by parameter group;
+    what is set on the rule is the default. The groups keep them under PyTorch's names, where its schedulers
+    look for them.
 
     All parameters together are theta, in its `Parts`: nothing is flattened, and a rule that looks at whole
     points sees them whole. As in PyTorch a parameter without a gradient stays as it is for that step, and t,
@@ -71,20 +72,28 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
     rule = a_rule(rule)
     import torch
 
-    theirs = names_elsewhere(rule, "lr", "momentum")
-    letter_of = {theirs.get(letter, letter): letter for letter in rule.hyper if letter != "t"}
+    betas = ("beta1", "beta2") if {"beta1", "beta2"} <= {*rule.hyper} - {"betas"} else ()
+    theirs = {n: v for n, v in names_elsewhere(rule, "lr", "momentum").items() if n not in betas}
+    letter_of = {theirs.get(letter, letter): letter for letter in rule.hyper if letter not in (*betas, "t")}
 
     def in_letters(given: Mapping[str, Any]) -> dict[str, Any]:
         """PyTorch's names as letters; two names of one letter stay, for the rule to refuse."""
+        pair = given.get("betas")
+        if betas and isinstance(pair, Sequence) and len(pair) == 2 and not {*betas} & {*given}:
+            given = {n: v for n, v in given.items() if n != "betas"} | dict(zip(betas, pair, strict=True))
         own = {name: letter_of.get(name, name) for name in given}
         return {name if own[name] in given else own[name]: value for name, value in given.items()}
 
     def in_names(letters: Mapping[str, Any]) -> dict[str, Any]:
-        return {theirs.get(letter, letter): value for letter, value in letters.items()}
+        named = {theirs.get(letter, letter): value for letter, value in letters.items()}
+        if betas and {*betas} <= {*named}:
+            named["betas"] = tuple(map(named.pop, betas))
+        return named
 
     def read(group: Mapping[str, Any], t: int) -> dict[str, Any]:
         """The letters of a group at step t, as a scheduler or the user last wrote them."""
         given = {letter: group[name] for name, letter in letter_of.items()}
+        given |= zip(betas, group["betas"], strict=True) if betas else ()
         now = {n: one_number(n, value(t) if is_schedule(value) else value) for n, value in given.items()}
         return {**now, "t": t} if rule.counts else now
 
@@ -128,11 +137,11 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
 
         def state_dict(self) -> dict[str, Any]:
             saved = super().state_dict()
-            groups = [{n: v for n, v in g.items() if not is_schedule(v)} for g in saved["param_groups"]]
+            groups = [{n: v for n, v in g.items() if not _is_code(v)} for g in saved["param_groups"]]
             return {**saved, "param_groups": groups}
 
         def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-            code = [{n: v for n, v in group.items() if is_schedule(v)} for group in self.param_groups]
+            code = [{n: v for n, v in group.items() if _is_code(v)} for group in self.param_groups]
             code += [{}] * len(state_dict["param_groups"])  # PyTorch refuses another number of groups
             groups = [{**c, **g} for c, g in zip(code, state_dict["param_groups"], strict=False)]
             super().load_state_dict({**state_dict, "param_groups": groups})
@@ -185,6 +194,10 @@ def as_torch(rule: Rule) -> type[torch.optim.Optimizer]:
     RuleOptimizer.__name__ = RuleOptimizer.__qualname__ = f"{rule.name}_optimizer"
     RuleOptimizer.__doc__ = f"{rule.card['Summary']} A PyTorch optimizer; see `momentum_lib.as_torch`."
     return RuleOptimizer
+
+
+def _is_code(value: Any) -> bool:
+    return any(map(is_schedule, value if isinstance(value, tuple) else (value,)))
 
 
 def _one(values: Iterable[Any]) -> Any:
