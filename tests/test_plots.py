@@ -1,5 +1,6 @@
 """Saving a figure with its numbers, comparing them, and the look of each rule."""
 
+import functools
 import itertools
 import json
 
@@ -8,9 +9,10 @@ import pandas as pd
 import pytest
 from matplotlib import colors
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
 
 from momentum_lib import RULES, THEORY, hatch_unstable, label_end, rule_style, save
-from momentum_lib.plots import CSV_LIMIT
+from momentum_lib.plots import CSV_LIMIT, _remember_labels
 from momentum_lib.plots.canvas import Picture
 
 
@@ -41,6 +43,26 @@ def test_three_files_and_nothing_else(folder, fig):
     assert (folder / "gamma-cliff.csv").read_text() == (
         '# {"title": "A cliff", "rtol": 1e-06, "atol": 1e-09}\ngamma,rho\n0,1\n0.5,0.25\n'
     )
+
+
+def test_a_label_is_parsed_once_a_resolution_and_no_byte_changes(folder, fig, monkeypatch):
+    ours, told = MathTextParser._parse_cached, []
+
+    def parse(self, *arguments):
+        told.append((self._output_type, *arguments[:2]))
+        return ours.__wrapped__(self, *arguments)
+
+    fig.axes[0].set_title(r"$\sqrt{\kappa}$ and $\rho$")
+    save(fig, "one", {"x": [1.0]})
+    pictures = {kind: (folder / f"one.{kind}").read_bytes() for kind in ("png", "svg")}
+    monkeypatch.setattr(MathTextParser, "_parse_cached", functools.lru_cache(50)(parse))
+    save(fig, "one", {"x": [1.0]})  # as Matplotlib does it
+    assert {kind: (folder / f"one.{kind}").read_bytes() for kind in pictures} == pictures
+    alone = len(told)
+    told.clear()
+    _remember_labels()
+    save(fig, "one", {"x": [1.0]})
+    assert len({*told}) == len(told) <= alone / 2
 
 
 def test_the_same_drawing_gives_the_same_bytes(folder, fig):

@@ -10,6 +10,7 @@ wants ``ax.grid(False)``, its unstable part `hatch_unstable`.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import zlib
@@ -23,6 +24,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.mathtext import MathTextParser
 from numpy.typing import ArrayLike
 
 from momentum_lib.collection import Execution, check_name, find_root, write_whole
@@ -35,6 +37,33 @@ if TYPE_CHECKING:
 __all__ = ["THEORY", "hatch_unstable", "label_end", "rule_style", "save"]
 
 matplotlib.style.use(Path(__file__).with_name("momentum.mplstyle"))
+
+
+def _remember_labels() -> None:
+    """Parse a label once a resolution: half the time of a picture goes into that.
+
+    Matplotlib keeps fifty parsed texts and makes a parser for every drawing, of which a figure that is saved
+    and shown takes nine; what one has parsed, another does again. Parsers of one kind give the same.
+    """
+    parser: Any = MathTextParser
+    parse = getattr(getattr(parser, "_parse_cached", None), "__wrapped__", None)
+    if parse is None:  # Matplotlib has changed: a picture only takes longer
+        return
+    kinds: dict[str, MathTextParser[Any]] = {}
+
+    @functools.lru_cache(2048)
+    def parsed(kind: str, *told: Any) -> Any:
+        return parse(kinds[kind], *told)
+
+    @functools.wraps(parse)
+    def of_its_kind(self: Any, *told: Any) -> Any:
+        kinds.setdefault(self._output_type, self)
+        return parsed(self._output_type, *told)
+
+    parser._parse_cached = of_its_kind
+
+
+_remember_labels()
 
 #: How theory is drawn: thin, dashed, black, above the measurement.
 THEORY: Final[dict[str, Any]] = {"color": "black", "linestyle": (0, (4, 2)), "linewidth": 1.0, "zorder": 3}
