@@ -35,6 +35,7 @@ START = np.array([0.3, 0.2, -0.1])
 LETTERS = {
     "eta": 0.3, "gamma": 0.8, "alpha": 0.4, "beta": 0.6, "nu": 0.7, "delta": 0.2, "kappa": 50.0, "xi": 3.0,
     "eta1": 0.3, "eta2": 0.02, "c": 0.3, "mu": 0.05, "L": 1.0, "q": 0.05, "k_p": 0.1, "k_i": 0.2, "k_d": 0.3,
+    "beta1": 0.6, "beta3": 0.9, "k": 0.5,
 }  # fmt: skip
 
 
