@@ -56,6 +56,14 @@ FIGURE_KINDS: Final = ("png", "svg", "csv")
 #: Outputs that are compared by eye and not by letter.
 PICTURES: Final = ("image/png", "image/jpeg")
 
+#: Drawings inside HTML are compared but for their places, which may be off by this many points.
+NEAR: Final = 0.02
+
+_SVG: Final = re.compile(r"<svg.*?</svg>", re.DOTALL)
+_TAG: Final = re.compile(r"<[^>]*>")
+_ID: Final = re.compile(r"\b[pm][0-9a-f]{10}\b")
+_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+
 #: Seconds between two looks at how far a campaign is.
 LOOK: Final = 1.0
 
@@ -394,9 +402,13 @@ def _keep_outputs(node: nbformat.NotebookNode, notebook: Notebook) -> list[int]:
     for cell, before in zip(node.cells, committed.cells, strict=True):
         if cell.cell_type != "code":
             continue
-        if [*map(_told, cell.outputs)] == [*map(_told, before.outputs)] and all(
-            _look_alike(*map(base64.b64decode, pictures))
-            for pictures in zip(_pictures(cell), _pictures(before), strict=True)
+        if (
+            [*map(_told, cell.outputs)] == [*map(_told, before.outputs)]
+            and all(
+                _look_alike(*map(base64.b64decode, pictures))
+                for pictures in zip(_pictures(cell), _pictures(before), strict=True)
+            )
+            and all(abs(a - b) < NEAR for a, b in zip(_places(cell), _places(before), strict=True))
         ):
             cell.outputs = before.outputs
         else:
@@ -405,9 +417,28 @@ def _keep_outputs(node: nbformat.NotebookNode, notebook: Notebook) -> list[int]:
 
 
 def _told(output: nbformat.NotebookNode) -> dict[str, Any]:
-    """An output without the bytes of its pictures."""
+    """An output without the bytes of its pictures, and without the places in what its HTML draws."""
     data = {form: form in PICTURES or text for form, text in output.get("data", {}).items()}
+    if (page := output.get("data", {}).get("text/html")) is not None:
+        data["text/html"] = _SVG.sub(lambda svg: _TAG.sub(_shape, _by_number(svg[0])), page)
     return {**output, "data": data}
+
+
+def _by_number(svg: str) -> str:
+    """A drawing with its ids numbered: Matplotlib makes them of all the digits of a place."""
+    names: dict[str, str] = {}
+    return _ID.sub(lambda found: names.setdefault(found[0], f"p-{len(names)}"), svg)
+
+
+def _shape(tag: re.Match[str]) -> str:
+    return _NUMBER.sub("#", tag[0])
+
+
+def _places(cell: nbformat.NotebookNode) -> list[float]:
+    """Every number, mostly in points, in what its HTML draws."""
+    pages = [output.get("data", {}).get("text/html", "") for output in cell.outputs]
+    tags = (tag for page in pages for svg in _SVG.findall(page) for tag in _TAG.findall(_by_number(svg)))
+    return [float(number) for tag in tags for number in _NUMBER.findall(tag)]
 
 
 def _pictures(cell: nbformat.NotebookNode) -> list[str]:

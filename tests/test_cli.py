@@ -450,6 +450,24 @@ def test_a_cell_keeps_its_committed_outputs_where_they_say_the_same(root, capsys
     assert file.read_bytes() == kept
 
 
+SVG = '<p>{told}</p><svg><path id="p{id:010x}" d="M {place} 7"/><use clip="url(#p{id:010x})"/>{label}</svg>'
+
+
+def test_a_drawing_inside_html_is_compared_but_for_its_last_digits(root, capsys):
+    first = {"told": "1.25", "id": 6, "place": "10.125", "label": "0.5"}
+    cell = f"from IPython.display import HTML\nHTML({SVG.format(**first)!r})"
+    write(root, "01_show", *[cell] * 5)
+    assert main(["reproduce"]) == 0
+    node = nbformat.read(file := root / "notebooks" / "01_show.ipynb", as_version=4)
+    others = [{"place": "10.2"}, {"place": "10.125 3"}, {"told": "1.26"}, {"label": "0.51"}]
+    for cell, changed in zip(node.cells[1:], [{"place": "10.125001", "id": 7}, *others], strict=True):
+        cell.outputs[0].data["text/html"] = SVG.format(**first | changed)
+    nbformat.write(node, file)
+    capsys.readouterr()
+    assert main(["reproduce"]) == 0
+    assert "new: cell 2, cell 3, cell 4, cell 5\n" in capsys.readouterr().out
+
+
 # ------------------------------------------------------------------------------------------- long sweeps
 
 
