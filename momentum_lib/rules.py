@@ -14,9 +14,11 @@ from momentum_lib.definition import RULES, Rule, decays, rule
 __all__ = [
     "accsgd",
     "aggregated",
+    "averaged_heavy_ball",
     "bias_corrected",
     "chebyshev",
     "ema",
+    "ema_mixture",
     "gradient_descent",
     "heavy_ball",
     "item",
@@ -25,11 +27,13 @@ __all__ = [
     "mass",
     "nesterov",
     "ogm",
+    "optimistic_gradient",
     "pid",
     "polyak_two_step",
     "primal_average",
     "qhm",
     "robust_momentum",
+    "schedule_free",
     "torch_nesterov",
     "torch_sgd",
     "triple_momentum",
@@ -478,3 +482,94 @@ def pid(theta, e, d, grad, *, k_p, k_i, k_d, beta):
     g = grad(theta)
     new = beta * d + (1 - beta) * (g - e)
     return theta - k_p * (g - e) - k_i * g - k_d * (new - d), g, new
+
+
+@rule
+def optimistic_gradient(theta, g, grad, *, eta, gamma):
+    """Optimistic gradient: each step foresees that the gradient will change again as it just did.
+
+        g_t = grad(theta_{t-1})
+        theta_t = theta_{t-1} - eta (g_t + gamma (g_t - g_{t-1}))
+
+    Gradient read at: theta
+    Reports: theta, where the gradient is read
+    Units: theta [theta], g [gradient]
+    Start: g = 0; the first step is gradient descent, for lack of an earlier gradient
+    Not to be confused with: pid at k_p = eta gamma, k_i = eta, k_d = 0, beta = 0, which starts from a
+        gradient of 0; torch_nesterov, which keeps a sum of gradients and not the last one
+    Source: Popov 1980; Daskalakis et al. 2018, both gamma = 1; as in optax.optimistic_gradient_descent
+    """
+    new = grad(theta)
+    return theta - eta * (new + gamma * (new - g)), new
+
+
+@optimistic_gradient.first
+def optimistic_gradient_first(theta, g, grad, *, eta, gamma):
+    """Step 1: nothing has changed yet."""
+    new = grad(theta)
+    return theta - eta * new, new
+
+
+@rule
+def ema_mixture(theta, m1, m2, grad, *, eta, alpha, beta1, beta3):
+    """The mixture in AdEMAMix: a quick average of gradients, and alpha times a slow one.
+
+        m_{1,t} = beta1 m_{1,t-1} + (1 - beta1) grad(theta_{t-1})
+        m_{2,t} = beta3 m_{2,t-1} + (1 - beta3) grad(theta_{t-1})
+        theta_t = theta_{t-1} - eta (m_{1,t} + alpha m_{2,t})
+
+    Gradient read at: theta
+    Reports: theta, where the gradient is read
+    Units: theta [theta], m1 [gradient], m2 [gradient]
+    Start: m1 = 0, m2 = 0
+    Not to be confused with: ema, its alpha = 0; aggregated, whose velocities are sums and weigh the same.
+        AdEMAMix divides by the root of a third average, and corrects the bias of m1 alone
+    Source: Pagliardini, Ablin and Grangier 2025, without its division and bias correction
+    """
+    g = grad(theta)
+    m1 = beta1 * m1 + (1 - beta1) * g
+    m2 = beta3 * m2 + (1 - beta3) * g
+    return theta - eta * (m1 + alpha * m2), m1, m2
+
+
+# --- averages of the points themselves ----------------------------------------------------------------
+
+
+@rule
+def averaged_heavy_ball(theta, x, v, grad, *, eta, gamma, k, t):
+    """Heavy ball whose points are averaged: nothing it does changes, what it reports does.
+
+        v_t = gamma v_{t-1} + eta grad(x_{t-1})
+        x_t = x_{t-1} - v_t
+        theta_t = theta_{t-1} + (1 + k)/(t + k) (x_t - theta_{t-1})
+
+    Gradient read at: x
+    Reports: theta, the mean of x_1, ..., x_t at k = 0; x_s weighs about s^k, so a larger k forgets the start
+    Units: theta [theta], x [theta], v [theta]
+    Start: x = theta, v = 0
+    Not to be confused with: ema, which averages gradients; schedule_free, which reads them near the average
+    Source: Polyak and Juditsky 1992, gamma = k = 0; the weights of Shamir and Zhang 2013
+    """
+    v = gamma * v + eta * grad(x)
+    x = x - v
+    return theta + (1 + k) / (t + k) * (x - theta), x, v
+
+
+@rule
+def schedule_free(theta, z, grad, *, eta, beta, t):
+    """Schedule-free SGD: plain steps whose gradient is read near their average, which is reported.
+
+        y_t = (1 - beta) z_{t-1} + beta theta_{t-1}
+        z_t = z_{t-1} - eta grad(y_t)
+        theta_t = theta_{t-1} + (z_t - theta_{t-1}) / t
+
+    Gradient read at: (1 - beta)*z + beta*theta
+    Reports: theta, the mean of z_1, ..., z_t, which is x of the paper
+    Units: theta [theta], z [theta]
+    Start: z = theta
+    Not to be confused with: averaged_heavy_ball at gamma = k = 0, its beta = 0; primal_average, its beta = 1
+        at a weight that stays. The authors' code weighs z by eta^2, which differs while eta warms up
+    Source: Defazio et al. 2024, with the weights 1/t of the authors' code
+    """
+    z = z - eta * grad((1 - beta) * z + beta * theta)
+    return theta + (z - theta) / t, z

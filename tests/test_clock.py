@@ -209,7 +209,9 @@ LETTERS = {
     "qhm": "alpha | beta", "triple_momentum": "alpha | beta", "robust_momentum": "alpha | beta",
     "ogm": "alpha | beta", "primal_average": "eta | c", "accsgd": "delta | kappa xi", "lion": "eta | beta2",
     "item": "eta | q beta delta", "mass": "eta1 eta2 | gamma", "pid": "k_p k_i k_d | beta",
-    "chebyshev": "| mu L", **dict.fromkeys(("adam", "adamw", "nadam"), "eta | beta1 beta2"),
+    "optimistic_gradient": "eta |", "schedule_free": "eta |", "averaged_heavy_ball": "eta | gamma k",
+    "ema_mixture": "eta | beta1 beta3", "chebyshev": "| mu L",
+    **dict.fromkeys(("adam", "adamw", "nadam"), "eta | beta1 beta2"),
 }  # fmt: skip
 
 

@@ -23,6 +23,10 @@ LINEAR = {
     "bias_corrected": {"eta": st.floats(0.01, 0.3), "gamma": unit},
     "aggregated": {"eta": st.floats(0.05, 3)},
     "robust_momentum": {"alpha": st.floats(0.05, 2), "beta": unit, "gamma": unit},
+    "optimistic_gradient": {"eta": st.floats(0.05, 1), "gamma": unit},
+    "ema_mixture": {"eta": unit, "alpha": st.floats(0, 5), "beta1": unit, "beta3": unit},
+    "averaged_heavy_ball": {"eta": st.floats(0.05, 4), "gamma": unit, "k": st.floats(0, 8)},
+    "schedule_free": {"eta": st.floats(0.05, 4), "beta": unit},
     "pid": {"k_p": unit, "k_i": unit, "k_d": unit, "beta": unit},
 }
 ROT = st.integers(0, 2**32 - 1)

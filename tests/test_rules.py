@@ -13,7 +13,7 @@ from momentum_lib.definition import CARD_FIELDS, RULES, RuleError
 from momentum_lib.published import value
 from momentum_lib.runner import run
 from momentum_lib.spectrum.probing import iteration_matrix, probe
-from momentum_lib.spectrum.stability import stability_limit
+from momentum_lib.spectrum.stability import spectral_radius, stability_limit
 
 STEPS = [
     pytest.param(rule, step, id=f"{name}{'' if step is rule.step else '-first'}")
@@ -284,7 +284,7 @@ def iterates(rule, steps=80, grad=lambda theta: LAM * theta):
 def polynomial(rule):
     """The characteristic polynomial in z of one mode, curvature lam, coefficients expanded."""
     z, lam = sympy.symbols("z lam")
-    matrix = iteration_matrix(rule.at(**{n: sympy.Symbol(n) for n in rule.hyper}), lam)
+    matrix = iteration_matrix(rule.at(**{n: sympy.Symbol(n) for n in rule.hyper if n != "t"}), lam)
     return sympy.expand(matrix.charpoly(z).as_expr())
 
 
@@ -301,10 +301,16 @@ def polynomial(rule):
         (r.robust_momentum, "z**2 - (1 + beta - alpha*lam*(1 + gamma))*z + (beta - alpha*lam*gamma)"),
         (r.triple_momentum, "z*(z**2 - (1 + beta - alpha*lam*(1 + gamma))*z + (beta - alpha*lam*gamma))"),
         (r.primal_average, "z**2 - (2 - c - c*eta*lam)*z + (1 - c)"),
+        (r.optimistic_gradient, "z**2 - (1 - (1 + gamma)*eta*lam)*z - gamma*eta*lam"),
+        (r.ema_mixture, "(z - 1)*(z - beta1)*(z - beta3)"
+         " + eta*lam*z*((1 - beta1)*(z - beta3) + alpha*(1 - beta3)*(z - beta1))"),
+        (r.schedule_free, "(z - 1)*(z - 1 + eta*lam*(1 - beta))"),
+        (r.averaged_heavy_ball, "(z - 1)*(z**2 - (1 + gamma - eta*lam)*z + gamma)"),
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_polynomials(rule, text):
+    """A rule that counts is read as t → ∞, where a mean of all steps stands still: its root is 1."""
     letters = {n: sympy.Symbol(n) for n in ("z", "lam", *rule.hyper)}
     assert sympy.expand(polynomial(rule) - sympy.sympify(text, locals=letters)) == 0
 
@@ -348,6 +354,7 @@ A, B = 0.8, 0.6
 HEAVY, NESTEROV = r.heavy_ball.at(eta=A, gamma=B), r.nesterov.at(eta=A, gamma=B)
 KIDAMBI = {"alpha": 0.035 * 10 / 1.7, "beta": (30 - 0.49 * 4) / (30 + 0.7 * 4), "nu": 1.8 / 3.5}
 ROBUST = {"alpha": A, "beta": B, "gamma": 0.3}
+MEAN = r.averaged_heavy_ball.at(eta=A, gamma=0, k=0)
 #: The same reported iterates, theirs and ours, while the letters stay.
 SAME_ITERATES = [
     (r.qhm.at(alpha=A, beta=B, nu=0), r.gradient_descent.at(eta=A)),
@@ -361,6 +368,11 @@ SAME_ITERATES = [
     (r.aggregated((B,)).at(eta=A), HEAVY),
     (r.ogm.at(alpha=A, beta=B, gamma=0), r.torch_nesterov.at(eta=A, gamma=B)),
     (r.torch_nesterov.at(eta=A, gamma=B), r.keras_nesterov.at(eta=A, gamma=B)),
+    (r.optimistic_gradient.at(eta=A, gamma=0), r.gradient_descent.at(eta=A)),
+    (r.ema_mixture.at(eta=A, alpha=0, beta1=B, beta3=0.9), r.ema.at(eta=A, gamma=B)),
+    (r.ema_mixture.at(eta=A, alpha=4.0, beta1=B, beta3=0.9), r.aggregated((B, 0.9)).at(eta=0.8 * A)),
+    (r.schedule_free.at(eta=A, beta=0), MEAN),
+    (r.schedule_free.at(eta=A, beta=1), r.primal_average.at(eta=A, c=lambda t: 1 / t)),
     (r.accsgd.at(delta=0.1, kappa=30, xi=4), r.qhm.at(**KIDAMBI)),
     (r.pid.at(k_p=-0.3, k_i=A, k_d=0.5, beta=0.625), r.qhm.at(alpha=A, beta=0.625, nu=0.09 / (A * 0.5))),
 ]  # fmt: skip
@@ -468,3 +480,94 @@ def test_item_meets_its_bound(q):
     worst = (run(rule, lambda x: lam * x, np.ones_like(lam), n).theta ** 2).max(axis=1)
     assert (worst <= bound * (1 + 1e-12)).all()
     assert worst == pytest.approx(bound, rel=1e-12)
+
+
+# --- newer members, beside a reference implementation -------------------------------------------------
+
+
+def iterates_of_optax(optimizer, steps=80, report=lambda state, params: params):
+    optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
+    with jax.enable_x64(True):
+        params = jax.numpy.asarray(THETA0)
+        state, path = optimizer(optax).init(params), [THETA0]
+        for _ in range(steps):
+            updates, state = optimizer(optax).update(LAM * params, state, params)
+            params = optax.apply_updates(params, updates)
+            path.append(np.asarray(report(state, params)))
+    return np.array(path)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.4])
+def test_the_optimistic_gradient_is_optaxs_from_its_first_step_on(gamma):
+    theirs = iterates_of_optax(lambda optax: optax.optimistic_gradient_descent(0.5, beta=gamma))
+    ours = iterates(r.optimistic_gradient.at(eta=0.5, gamma=gamma))
+    assert ours == pytest.approx(theirs, rel=1e-13, abs=1e-15)
+
+
+def test_the_optimistic_gradient_ends_a_game_that_gradient_descent_never_ends():
+    """One player lowers x y, the other raises it; and the stability limit on a bowl is 2/(1 + 2 gamma)."""
+    game = lambda p: np.array([p[1], -p[0]])  # noqa: E731
+    ends = [run(rule, game, [1.0, 1.0], 300).theta[-1] for rule in (
+        r.gradient_descent.at(eta=0.3), r.optimistic_gradient.at(eta=0.3, gamma=1.0)
+    )]  # fmt: skip
+    assert np.linalg.norm(ends[0]) > 1e3 and np.linalg.norm(ends[1]) < 1e-5
+    assert stability_limit(r.optimistic_gradient.at(gamma=1.0)) == pytest.approx(2 / 3, rel=1e-12)
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.9])
+def test_schedule_free_is_optaxs(beta):
+    """Whose parameters are where the gradient is read; what is reported is worked out of them."""
+    theirs = iterates_of_optax(
+        lambda optax: optax.contrib.schedule_free_sgd(0.5, b1=beta),
+        report=lambda state, params: (params - (1 - beta) * state.z) / beta,
+    )
+    assert iterates(r.schedule_free.at(eta=0.5, beta=beta)) == pytest.approx(theirs, rel=1e-9, abs=1e-13)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3, 0.7])
+def test_schedule_free_falls_as_a_power_of_the_steps(beta):
+    """Asymptotic, t^(-1/(1 - beta)) at every curvature; where that power is whole its factor vanishes."""
+    rule = r.schedule_free.at(eta=0.7, beta=beta)
+    theta = iterates(rule, 8000)
+    slope = np.log2(np.abs(theta[8000] / theta[4000]))
+    assert slope == pytest.approx(np.full(3, -1 / (1 - beta)), rel=0.05)
+    assert spectral_radius(rule, LAM) == pytest.approx(np.ones(3)), "slower than any geometric rate"
+
+
+@pytest.mark.parametrize("k", [0, 1, 3])
+def test_an_average_of_points_is_the_weighted_mean(k):
+    """Of heavy ball's own points; x_s weighs s (s + 1) ... (s + k - 1), all alike at k = 0."""
+    points = iterates(r.heavy_ball.at(eta=0.5, gamma=0.7))[1:]
+    weights = np.prod([np.arange(1.0, 81) + i for i in range(k)], axis=0) * np.ones(80)
+    means = np.cumsum(weights[:, None] * points, axis=0) / np.cumsum(weights)[:, None]
+    ours = iterates(r.averaged_heavy_ball.at(eta=0.5, gamma=0.7, k=k))[1:]
+    assert ours == pytest.approx(means, rel=1e-12, abs=1e-14)
+
+
+def test_the_plain_average_is_pytorchs_averaged_model():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra frameworks)")
+    model = torch.nn.ParameterList([torch.tensor(THETA0)])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.7)
+    averaged, path = torch.optim.swa_utils.AveragedModel(model), [THETA0]
+    for _ in range(80):
+        model[0].grad = torch.tensor(LAM) * model[0].detach()
+        optimizer.step()
+        averaged.update_parameters(model)
+        path.append(averaged.module[0].detach().numpy().copy())
+    ours = iterates(r.averaged_heavy_ball.at(eta=0.5, gamma=0.7, k=0))
+    assert ours == pytest.approx(np.array(path), rel=1e-12, abs=1e-14)
+
+
+def test_the_mixture_is_the_published_one_and_a_slow_average_shrinks_its_limit():
+    """AdEMAMix's two lines as printed, undivided; stable below 2/((1-b1)/(1+b1) + alpha (1-b3)/(1+b3))."""
+    b1, b3, alpha = 0.9, 0.99, 5.0
+    theta, fast, slow, path = THETA0, 0.0, 0.0, [THETA0]
+    for _ in range(80):
+        g = LAM * theta
+        fast, slow = b1 * fast + (1 - b1) * g, b3 * slow + (1 - b3) * g
+        theta = theta - 0.5 * (fast + alpha * slow)
+        path.append(theta)
+    rule = r.ema_mixture.at(alpha=alpha, beta1=b1, beta3=b3)
+    assert iterates(rule.at(eta=0.5)) == pytest.approx(np.array(path), rel=1e-13)
+    limit = 2 / ((1 - b1) / (1 + b1) + alpha * (1 - b3) / (1 + b3))
+    assert stability_limit(rule) == pytest.approx(limit, rel=1e-9)

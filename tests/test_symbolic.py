@@ -249,6 +249,11 @@ def test_two_reads_a_step_have_a_matrix():
     assert sympy.simplify(found[0, 1] + eta / (z - 1)) == 0
 
 
+@pytest.mark.parametrize("rule", RULES.values(), ids=str)
+def test_every_rule_is_itself(rule):
+    assert equivalent(rule, rule)
+
+
 # --- printing ----------------------------------------------------------------------------------------
 
 
