@@ -62,8 +62,12 @@ def changed(module, tree, sample, seed, timeout):
         # A | is mostly that of an annotation, which nothing computes. Small whole numbers that are equal are
         # one object, so `is` for `==` changes nothing.
         idle = re.compile("_BitOr_|_Eq_Is$|_NotEq_IsNot$")
-        real = [item.job_id for item in db.work_items if not idle.search(item.mutations[0].operator_name)]
-        chosen = set(random.Random(seed).sample(sorted(real), min(sample, len(real))))
+        real = [(item.mutations[0], item.job_id) for item in db.work_items]
+        real = [(at, job) for at, job in real if not idle.search(at.operator_name)]
+        real.sort(
+            key=lambda one: (one[0].start_pos, one[0].operator_name, one[0].occurrence)
+        )  # ids are drawn
+        chosen = {job for _, job in random.Random(seed).sample(real, min(sample, len(real)))}
         left = [item.job_id for item in db.work_items if item.job_id not in chosen]
         db.set_multiple_results(left, WorkResult(WorkerOutcome.SKIPPED))
     ray("exec")
