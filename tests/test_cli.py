@@ -6,6 +6,7 @@ import importlib.util
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -333,6 +334,39 @@ def test_a_run_goes_over_file_systems(root):
         assert (root / "figures" / "a-ball.svg").is_file()
 
 
+#: Brings up the one interface of a network of its own: 0x8914 sets flags, up and loopback.
+ALONE = """
+import fcntl, socket, struct
+with socket.socket() as own:
+    fcntl.ioctl(own, 0x8914, struct.pack("16sh", b"lo", 1 | 8))
+"""
+
+OFFLINE = """
+import socket
+from momentum_lib import explore, heavy_ball, report
+try:
+    socket.create_connection(("192.0.2.1", 80), timeout=5)
+except OSError as error:
+    print(error.strerror)
+explore(heavy_ball).save("page.html")
+report(heavy_ball).save("report.html");
+"""
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare") or subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode,
+    reason="needs a network of its own (Linux: unshare)",
+)
+def test_with_the_network_cut_a_notebook_runs_and_reports(root):
+    write(root, "01_alone", OFFLINE)
+    cut = ["unshare", "-rn", sys.executable, "-c", ALONE + COMMAND, "reproduce"]
+    done = subprocess.run(cut, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [output] = nbformat.read(root / "notebooks" / "01_alone.ipynb", as_version=4).cells[1].outputs
+    assert output.text == "Network is unreachable\n"
+    assert (root / "notebooks" / "page.html").is_file() and (root / "notebooks" / "report.html").is_file()
+
+
 def test_two_megabytes_on_one_line_are_kept_as_they_are(root):
     """A pattern that starts at every character takes half an hour for them."""
     write(root, "01_long", "print('x' * 2_000_000)")
@@ -466,6 +500,28 @@ def test_a_drawing_inside_html_is_compared_but_for_its_last_digits(root, capsys)
     capsys.readouterr()
     assert main(["reproduce"]) == 0
     assert "new: cell 2, cell 3, cell 4, cell 5\n" in capsys.readouterr().out
+
+
+COMPILED = """
+import jax, jax.monitoring
+found = []
+jax.monitoring.register_event_listener(lambda name, **_: found.append(name.endswith("cache_hits")))
+print(float(jax.jit(lambda x: x * x + {what})(3.0)), any(found))
+"""
+
+
+def test_what_jax_has_compiled_is_used_again_and_never_for_another_program(root):
+    kept, told = root / ".momentum" / "compiled" / "01_jit", []
+    for what in (1, 1, 2):
+        write(root, "01_jit", COMPILED.format(what=what), requires=["jax"])
+        assert main(["reproduce", "--check"]) == 0
+        before = {file.name: file.stat().st_size for file in kept.iterdir()}
+        assert main(["reproduce"]) == 0
+        assert {file.name: file.stat().st_size for file in kept.iterdir()} == before
+        (root / ".momentum" / "01_jit.json").unlink()
+        told.append(nbformat.read(root / "notebooks" / "01_jit.ipynb", 4).cells[1].outputs[0].text)
+    assert told == ["10.0 True\n", "10.0 True\n", "11.0 True\n"]
+    assert not list(kept.parent.glob(".*"))
 
 
 # ------------------------------------------------------------------------------------------- long sweeps
