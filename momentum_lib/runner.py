@@ -8,8 +8,12 @@ Divergence is a result here, never an error.
 from __future__ import annotations
 
 import copy
+import functools
+import math
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from numbers import Number
 from typing import Any, Final
@@ -18,6 +22,7 @@ import numpy as np
 
 from momentum_lib.clock import Clock, brief, count_of, numbers, refuse_frozen
 from momentum_lib.definition import Rule, RuleError, is_schedule
+from momentum_lib.problems.base import Problem, on_jax
 
 __all__ = ["Run", "generator", "names_to_record", "refuse_too_large", "run"]
 
@@ -125,7 +130,8 @@ def run(
         the frozen oracle of one step.
     theta0 : scalar or array
         Start. Floating and complex dtypes are kept (bfloat16 too), integers become float64, objects
-        such as `fractions.Fraction` stay exact. None where `start` has theta.
+        such as `fractions.Fraction` stay exact. None where `start` has theta. A JAX array is stepped by JAX:
+        one compiled scan of the same rule and `grad`, which are given JAX's arrays; see Notes.
     steps : int
         Number of steps, at least 0.
     start : mapping of slot to value, optional
@@ -148,6 +154,11 @@ def run(
     ValueError
         theta0 not finite, steps < 0, shapes that do not broadcast, a recording that does not fit.
 
+    Notes
+    -----
+    NumPy is the reference. JAX fuses products with sums and so rounds otherwise, by some 1e-16 a step of
+    theta, which a chaotic run lets grow. It takes no oracle that changes from step to step.
+
     Examples
     --------
     >>> from momentum_lib import heavy_ball
@@ -161,8 +172,17 @@ def run(
     grid = Clock(rule).shape
     if not isinstance(start, Mapping | None):
         raise ValueError(f"start is a {type(start).__name__}; give a mapping of slots, as Run.state is.")
-    state, point = _start(rule, theta0, dict(start or {}), grid)
+    first = (start or {}).get(rule.slots[0], theta0)
+    jax = on_jax(first)
+    if jax:  # the start is read as any other and handed back
+        floating = first.dtype.kind not in "iub"
+        theta0 = theta0 if theta0 is None else np.asarray(theta0 if floating else theta0.astype(float))
+        start = {name: np.asarray(value) for name, value in (start or {}).items()}
     keep = names_to_record(rule, record)
+    state, point = _start(rule, theta0, dict(start or {}), grid)
+    if jax:
+        with _precision(*state):
+            state = [sys.modules["jax"].numpy.asarray(slot) for slot in state]
     _tell_unusual(rule)
     if t0 and hasattr(grad, "at_step") and not isinstance(rng, np.random.Generator | None):
         raise ValueError(
@@ -170,7 +190,6 @@ def run(
             f"the seed {brief(rng)}; keep the generator, or use Run.resume."
         )
     rng = generator(rng)
-    shape = state[0].shape
     going = _Going(
         grad=grad,
         point=point,
@@ -185,7 +204,7 @@ def run(
         rule=rule,
         t=np.array([t0]),
         slots={n: s[None].copy() for n, s in zip(rule.slots, state, strict=True) if n in keep},
-        queries=np.empty((0, *shape), state[0].dtype) if "queries" in keep else None,
+        queries=state[0][None][:0] if "queries" in keep else None,
         diverged_at=None,
         state=dict(zip(rule.slots, state, strict=True)),
         _on=going,
@@ -195,44 +214,87 @@ def run(
 
 def _carry_on(before: Run, steps: int, rng: np.random.Generator | None) -> Run:
     """`steps` more steps of a run, with all that it recorded before."""
-    rule, on = before.rule, before._on
-    state = list(before.state.values())
-    shape, dtypes = state[0].shape, [s.dtype for s in state]
-    grid = shape[: len(shape) - len(on.point)]
-    dtype, exact = state[0].dtype, state[0].dtype == object
-    # Letters are read in the widest type of any slot, so that they never widen one.
-    wide = dtype if exact else np.result_type(*dtypes)
-    warned = set(on.warned)
-    clock = Clock(rule, lambda name, value: _letter(name, value, wide, len(on.point)))
+    on = before._on
+    theta = next(iter(before.state.values()))
     if steps > MOST:
         raise ValueError(f"steps is {steps}, hours of work; take at most {MOST:.0e} and go on with resume.")
     end = on.done + steps
-    every, rows, reads = on.every, end // on.every + 1, -(-end // on.every)
-    reading = before.queries is not None
+    rows, reads = end // on.every + 1, -(-end // on.every)
     refuse_too_large(
-        rows * sum(before.state[n].nbytes for n in before.slots) + reading * reads * state[0].nbytes
+        rows * sum(before.state[n].nbytes for n in before.slots)
+        + (before.queries is not None) * reads * theta.nbytes
     )
+    warned = set(on.warned)
+    with np.errstate(all="ignore"):
+        more = (_compiled if on_jax(theta) else _stepped)(before, end, rng, warned)
+    slots, queries, dates, state = more
+    return Run(
+        rule=before.rule,
+        t=on.t0 + np.arange(rows) * on.every,
+        slots=slots,
+        queries=queries if queries is not None or before.queries is None else before.queries,
+        diverged_at=dates if dates.ndim else (int(dates) if np.isfinite(dates) else None),
+        state=dict(zip(before.rule.slots, state, strict=True)),
+        # A copy: the generator is the caller's, who may go on drawing from it.
+        _on=replace(on, done=end, rng=copy.deepcopy(rng), dates=dates, warned=frozenset(warned)),
+    )
+
+
+#: What a run adds: slots, queries, the dates of divergence, and the last state.
+_More = tuple[dict[str, Array], Array | None, Array, list[Array]]
+
+
+def _stepped(before: Run, end: int, rng: np.random.Generator | None, warned: set[str]) -> _More:
+    """Step in NumPy up to step `end`."""
+    rule, on, every = before.rule, before._on, before._on.every
+    state = list(before.state.values())
+    shape, dtype = state[0].shape, state[0].dtype
+    grid, exact = shape[: len(shape) - len(on.point)], dtype.kind == "O"
+    rows, reads = end // every + 1, -(-end // every)
     slots = {n: _grown(values, rows) for n, values in before.slots.items()}
     queries = None if before.queries is None or not len(before.queries) else _grown(before.queries, reads)
-    axes = tuple(range(len(grid), len(shape)))
-    dates = on.dates
+    dates, last = on.dates.copy(), [np.empty(shape, s.dtype) for s in state]
     at_step = getattr(on.grad, "at_step", None)
-    # Where theta is a scalar, NumPy returns scalars: give them back their (empty) shape.
-    asarray = np.asarray
-    asked: list[Array] = []
-    oracle = on.grad
 
-    def ask(x: Any) -> Array:
-        x = asarray(x, dtype)
-        seen = x.view()
-        seen.flags.writeable = False
-        gradient = _gradient(oracle, seen, dtype)
-        asked.append(x)
-        return gradient
+    def room(asked: list[Array]) -> Array:
+        """The record of queries, made when the first step has told how many there are."""
+        nonlocal queries
+        if queries is None:
+            queries = np.empty((reads, *(() if len(asked) == 1 else (len(asked),)), *shape), dtype)
+            queries[: on.done // every] = np.nan
+        return queries
 
-    lost = not (exact or np.isfinite(state[0]).any())
-    done = on.done
-    with np.errstate(all="ignore"):
+    def stretch(cells: slice | None) -> None:
+        def part(array: Array, lead: int = 0) -> Array:
+            """These cells of an array whose grid comes after `lead` axes."""
+            if cells is None:
+                return array
+            rows = array.reshape(*array.shape[:lead], -1, *on.point)
+            return rows[(slice(None),) * lead + (cells,)]
+
+        # On the plane each coordinate in one piece; more of them might be summed in another order.
+        order: Any = "F" if cells is not None and on.point == (2,) else "K"
+        state = [np.array(part(s), order=order) for s in before.state.values()]
+        kept = {n: part(values, 1) for n, values in slots.items()}
+        date = dates if cells is None else dates.reshape(-1)[cells]
+        here, dtypes = state[0].shape, [s.dtype for s in state]
+        axes = tuple(range(len(here) - len(on.point), len(here)))
+        clock = Clock(rule, _reader(before, cells))
+        # Where theta is a scalar, NumPy returns scalars: give them back their (empty) shape.
+        asarray = np.asarray
+        asked: list[Array] = []
+        oracle = on.grad
+
+        def ask(x: Any) -> Array:
+            x = asarray(x, dtype)
+            seen = x.view()
+            seen.flags.writeable = False
+            gradient = _gradient(oracle, seen, dtype)
+            asked.append(x)
+            return gradient
+
+        lost = not (exact or np.isfinite(state[0]).any())
+        done, read = on.done, None if queries is None else part(queries, queries.ndim - len(shape))
         while done < end and not (lost and done):
             done += 1
             t = on.t0 + done
@@ -247,38 +309,223 @@ def _carry_on(before: Run, steps: int, rng: np.random.Generator | None) -> Run:
                 made = tuple(map(_cast, (f"{n} of {rule.name}" for n in rule.slots), made, dtypes))
             state = [asarray(s, kind) for s, kind in zip(made, dtypes, strict=True)]
             if done == 1 or clock.varies:
-                _check_shapes(rule, state, shape)
-            if reading and (done - 1) % every == 0 and asked:
-                read = (*(() if len(asked) == 1 else (len(asked),)), *shape)
-                if queries is None:
-                    queries = np.empty((reads, *read), dtype)
-                    queries[: (done - 1) // every] = np.nan
-                if queries.shape[1:] != read:
+                _check_shapes(rule, state, here)
+            if before.queries is not None and (done - 1) % every == 0 and asked:
+                if read is None:
+                    whole = room(asked)
+                    read = part(whole, whole.ndim - len(shape))
+                many = read.ndim > 1 + len(here)
+                if (read.shape[1] if many else 1) != len(asked):
                     raise RuleError(
                         f"{rule.name} reads the gradient {len(asked)} times at step {t}, another number than "
                         f"before; leave the queries out, record={rule.slots}."
                     )
-                queries[(done - 1) // every, ...] = asked[0] if len(asked) == 1 else np.stack(asked)
+                read[(done - 1) // every, ...] = np.stack(asked) if many else asked[0]
             if done % every == 0:
-                for name, values in slots.items():
+                for name, values in kept.items():
                     values[done // every, ...] = state[rule.slots.index(name)]
             if not (exact or (finite := np.isfinite(state[0])).all()):
-                dates = np.where(~finite.all(axis=axes) & np.isinf(dates), t, dates)
+                date[...] = np.where(~finite.all(axis=axes) & np.isinf(date), t, date)
                 lost = not finite.any()  # nothing left to compute; what follows is not a number
-    for values in slots.values():
-        values[done // every + 1 :] = np.nan
-    if queries is not None:
-        queries[(done - 1) // every + 1 :] = np.nan
-    return Run(
-        rule=rule,
-        t=on.t0 + np.arange(rows) * every,
-        slots=slots,
-        queries=queries if queries is not None or not reading else before.queries,
-        diverged_at=dates if grid else (int(dates) if np.isfinite(dates) else None),
-        state=dict(zip(rule.slots, state, strict=True)),
-        # A copy: the generator is the caller's, who may go on drawing from it.
-        _on=replace(on, done=end, rng=copy.deepcopy(rng), dates=dates, warned=frozenset(warned)),
-    )
+        for values in kept.values():
+            values[done // every + 1 :] = np.nan
+        if read is not None:
+            read[(done - 1) // every + 1 :] = np.nan
+        for whole, value in zip(last, state, strict=True):
+            part(whole)[...] = value
+
+    for cells in _slabs(on, grid, state[0]):
+        stretch(cells)
+    return slots, queries, dates, last
+
+
+#: Entries of theta that go through in one piece: the slots and what a step makes of them stay in cache.
+_PIECE: Final = 2**14
+
+
+def _slabs(on: _Going, grid: tuple[int, ...], theta: Any) -> list[slice | None]:
+    """The grid in pieces, where each of its cells is known to be a run of its own: under a problem.
+
+    Pieces of one length where the number of cells has a divisor near: each length is compiled apart.
+    """
+    cells, size = math.prod(grid), math.prod(on.point)
+    alone = isinstance(getattr(on.grad, "__self__", None), Problem)
+    if not (grid and cells and alone) or theta.dtype.kind == "O":
+        return [None]
+    least = -(-cells * size // _PIECE)
+    if least == 1:
+        return [None]
+    count = next((n for n in range(least, 2 * least) if cells % n == 0), least)
+    length = -(-cells // count)
+    return [slice(low, min(low + length, cells)) for low in range(0, cells, length)]
+
+
+def _reader(before: Run, cells: slice | None) -> Callable[[str, Any], Any]:
+    """How a letter is read: over theta's axes, in some cells, in the widest type of any slot."""
+    on, slots = before._on, list(before.state.values())
+    dtypes, axes = [s.dtype for s in slots], len(on.point)
+    wide = dtypes[0] if dtypes[0].kind == "O" else np.result_type(*dtypes)
+    grid = slots[0].shape[: slots[0].ndim - axes]
+
+    def read(name: str, value: Any) -> Any:
+        letter = _letter(name, value, wide, axes)
+        if cells is None or not np.ndim(letter):
+            return letter
+        rows = letter.reshape(letter.shape[: letter.ndim - axes])
+        try:
+            return np.broadcast_to(rows, grid).flat[cells].reshape(-1, *(1,) * axes)
+        except ValueError:
+            raise RuleError(f"{name} of {before.rule.name} turned from {grid} into {rows.shape}.") from None
+
+    return read
+
+
+# --- JAX --------------------------------------------------------------------------------------------
+
+
+def _compiled(before: Run, end: int, rng: Any, warned: set[str]) -> _More:
+    """Step in JAX up to step `end`: the same rule, oracle and letters in one compiled scan."""
+    import jax
+
+    rule, on, every = before.rule, before._on, before._on.every
+    if hasattr(on.grad, "at_step"):
+        raise ValueError(
+            f"{type(on.grad).__name__} is another function at every step, made in NumPy; start from a NumPy "
+            "array, theta0=np.asarray(...)."
+        )
+    if on.done % every:
+        raise ValueError(
+            f"a run in JAX goes on from a step it recorded, and {on.done} is no multiple of every={every}; "
+            "resume after one that is."
+        )
+    reading, state = before.queries is not None, list(before.state.values())
+    shape, axes, real = state[0].shape, len(on.point), np.empty(0, state[0].dtype).real.dtype
+    made_of = rule.base, on.grad, every, tuple(before.slots), reading, axes
+    try:
+        scan = _scan(*made_of)
+    except TypeError:  # an oracle without a hash
+        scan = _scan.__wrapped__(*made_of)
+    t = np.arange(on.t0 + on.done + 1, on.t0 + end + 1)
+    pieces = []
+    with _precision(*state):
+        for cells in _slabs(on, shape[: len(shape) - axes], state[0]):
+            clock = Clock(rule, _reader(before, cells))
+            table = clock.table(t)
+            varying = {name: table[name] for name in clock.schedules}
+            for k, step in enumerate(t.tolist() if varying else ()):
+                _tell_schedules(rule, clock, {n: column[k] for n, column in varying.items()}, step, warned, 5)
+            if rule.counts:
+                varying["t"] = t.astype(real)
+            here = tuple(s if cells is None else s.reshape(-1, *on.point)[cells] for s in state)
+            try:
+                pieces.append(scan(here, clock.constants, varying, t))
+            except jax.errors.JAXTypeError as error:
+                raise RuleError(
+                    f"JAX cannot trace grad or a step of {rule.name} ({str(error).splitlines()[0]}); write "
+                    "it with jax.numpy, or start from a NumPy array."
+                ) from error
+
+        def whole(parts: Any, lead: int) -> Any:
+            """The pieces side by side, after what was there before."""
+            joined = parts[0] if len(parts) == 1 else jax.numpy.concatenate(parts, axis=lead)
+            return joined.reshape(*joined.shape[:lead], *shape)
+
+        last, lost, kept, read = zip(*pieces, strict=True)
+        slots = {
+            name: jax.numpy.concatenate([values, whole(parts, 1)])
+            for (name, values), *parts in zip(before.slots.items(), *kept, strict=True)
+        }
+        queries: Any = before.queries
+        if reading and read[0] is not None:
+            more = whole(read, read[0].ndim - last[0][0].ndim)
+            queries = jax.numpy.concatenate([queries, more]) if len(queries) else more
+    date = np.concatenate(lost).reshape(on.dates.shape) if on.dates.ndim else np.asarray(lost[0])
+    dates = np.where(np.isinf(on.dates) & (date > 0), date, on.dates)
+    return slots, queries, dates, [whole(parts, 0) for parts in zip(*last, strict=True)]
+
+
+def _precision(*state: Any) -> AbstractContextManager[Any]:
+    """JAX in double precision, where any of these is."""
+    import jax
+
+    double = any(s.dtype in (np.float64, np.complex128) for s in state)
+    context: AbstractContextManager[Any] = jax.enable_x64(True) if double else nullcontext()
+    return context
+
+
+@functools.lru_cache(maxsize=16)
+def _scan(
+    rule: Rule, oracle: Callable[[Any], Any], every: int, names: tuple[str, ...], reading: bool, axes: int
+) -> Any:
+    """The compiled loop: (slots, constants, letters of each step, t) to (slots, dates, records, queries).
+
+    The carry has the coordinates first, each in one piece.
+    """
+    import jax
+
+    xp, lax, tree = jax.numpy, jax.lax, jax.tree
+
+    @jax.jit  # type: ignore[untyped-decorator]
+    def scan(start: Any, constants: Any, varying: Any, t: Any) -> Any:
+        shape, turned = start[0].shape, axes == 1 < start[0].ndim
+
+        def inward(slot: Any) -> Any:
+            return xp.moveaxis(slot, -1, 0) if turned else slot
+
+        def outward(slot: Any) -> Any:
+            return xp.moveaxis(slot, 0, -1) if turned else slot
+
+        def step(carry: Any, at: Any) -> Any:
+            state: Any
+            (state, date), (now, t) = carry, at
+
+            def make(body: Any) -> Any:
+                asked = []
+
+                def ask(x: Any) -> Any:
+                    x = xp.asarray(x, start[0].dtype)
+                    answer = oracle(x)
+                    gradient = xp.asarray(answer, x.dtype)
+                    _refuse_shape(answer, gradient, x)
+                    asked.append(x)
+                    return gradient
+
+                slots = rule.apply(body, map(outward, state), ask, {**constants, **now})
+                made = [xp.asarray(new, old.dtype) for new, old in zip(slots, start, strict=True)]
+                _check_shapes(rule, made, shape)
+                return tuple(map(inward, made)), asked if reading else []
+
+            later = functools.partial(make, rule.step)
+            first = functools.partial(make, rule.first_step)
+            state, asked = lax.cond(t == 1, first, later) if rule.has_first_step else later()
+            finite = xp.isfinite(outward(state[0])).all(axis=tuple(range(-axes, 0)))
+            return (state, xp.where(~finite & (date == 0), t, date)), asked
+
+        def block(carry: Any, steps: Any) -> Any:
+            """Some steps, the queries of the first and the slots after the last."""
+            asked = []
+            if reading or len(steps[1]) == 1:
+                carry, asked = step(carry, tree.map(lambda x: x[0], steps))
+                steps = tree.map(lambda x: x[1:], steps)
+            if len(steps[1]):
+                carry, _ = lax.scan(lambda c, x: (step(c, x)[0], None), carry, steps)
+            return carry, ([outward(carry[0][rule.slots.index(n)]) for n in names], asked)
+
+        rows = len(t) // every
+        left = tree.map(lambda x: x[rows * every :], (varying, t))
+        steps = tree.map(lambda x: x[: rows * every].reshape(rows, every, *x.shape[1:]), (varying, t))
+        carry = tuple(map(inward, start)), xp.zeros(shape[: len(shape) - axes], t.dtype)
+        carry, (kept, asked) = lax.scan(block, carry, steps)
+        if len(left[1]):
+            carry, (_, more) = block(carry, left)
+            asked = [xp.concatenate([a, b[None]]) for a, b in zip(asked, more, strict=True)]
+        queries = asked[0] if len(asked) == 1 else xp.stack(asked, axis=1) if asked else None
+        return tuple(map(outward, carry[0])), carry[1], kept, queries
+
+    return scan
+
+
+# --- NumPy ------------------------------------------------------------------------------------------
 
 
 def _gradient(oracle: Callable[[Any], Any], x: Array, dtype: Any) -> Array:
@@ -299,6 +546,11 @@ def _gradient(oracle: Callable[[Any], Any], x: Array, dtype: Any) -> Array:
         if not isinstance(answer, tuple):
             raise
         gradient = np.empty(0)
+    _refuse_shape(answer, gradient, x)
+    return gradient
+
+
+def _refuse_shape(answer: Any, gradient: Any, x: Any) -> None:
     if gradient.shape != x.shape:
         if isinstance(answer, tuple):
             raise RuleError(
@@ -308,7 +560,6 @@ def _gradient(oracle: Callable[[Any], Any], x: Array, dtype: Any) -> Array:
             f"grad returned shape {gradient.shape} for theta of shape {x.shape}; return one "
             "derivative a coordinate, leading axes kept."
         )
-    return gradient
 
 
 def _cast(name: str, value: Any, dtype: Any) -> Array:
@@ -426,14 +677,16 @@ def _tell_unusual(rule: Rule) -> None:
             warnings.warn(f"{name} is {outside:g}; the run goes on.", UserWarning, stacklevel=3)
 
 
-def _tell_schedules(rule: Rule, clock: Clock, letters: Mapping[str, Any], t: int, warned: set[str]) -> None:
+def _tell_schedules(
+    rule: Rule, clock: Clock, letters: Mapping[str, Any], t: int, warned: set[str], level: int = 6
+) -> None:
     for name in clock.schedules:
         if name not in warned and (outside := _outside(rule, name, letters[name])) is not None:
             warned.add(name)
             warnings.warn(
                 f"the schedule of {name} gives {outside:g} at step {t}; the run goes on.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=level,
             )
 
 

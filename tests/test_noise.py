@@ -384,6 +384,17 @@ def test_distill_split_of_the_expected_loss():
     np.testing.assert_allclose(curve.mean[50] ** 2 / 2, [1.328e-5, 2.03e-15, 2.22e-3], rtol=2e-3)
 
 
+@pytest.mark.parametrize("rule", [*RULES, SCHEDULED], ids=str)
+def test_a_long_noisy_run_in_stretches_is_the_run_step_by_step(rule, monkeypatch):
+    steps, lam = 2**14 + 7, np.array([0.01, 0.7])  # a last stretch that is not whole
+    drawn = np.random.default_rng(3).standard_normal((steps, 2))
+    cut = noisy_run(rule, lam, 0.3, [1.5, -1.0], steps, drawn, 2)
+    monkeypatch.setattr("momentum_lib.noise.mean_square.LONG", steps + 1)
+    whole = noisy_run(rule, lam, 0.3, [1.5, -1.0], steps, drawn, 2)
+    assert np.abs(cut - whole).max() <= 1e-12 * np.abs(whole).max()
+    assert (cut == whole).all() == bool(rule.schedules or rule.counts)  # it was cut indeed
+
+
 def test_divergence_is_a_result():
     rule = heavy_ball.at(eta=5.0, gamma=0.5)
     square = mean_square_curve(rule, 1.0, 1.0, 1.0, 2000).square
@@ -527,6 +538,7 @@ def test_heavy_ball_autocorrelation_time_is_tight():
         (lambda: noisy_run(BALL, 1.0, 1.0, 1.0, 5, None), "needs rng"),
         (lambda: noisy_run(BALL, 1.0, -1.0, 1.0, 5, 0), "sigma is -1"),
         (lambda: noisy_run(BALL, 1.0, 1.0, [1.0, 2.0], 5, 0), "one number"),
+        (lambda: noisy_run(BALL, 1.0, 1.0, 1.0, 5, np.zeros((5, 2))), "what was drawn has shape"),
         (lambda: noisy_run(BALL, 1.0, 1.0, 1.0, 5, 0, 0), "size is 0"),
         (lambda: autocorrelation_time(BALL, 1.0, of="median"), "of is 'median'"),
     ],

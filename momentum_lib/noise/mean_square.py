@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from momentum_lib.clock import Clock, a_rule, brief, count_of
-from momentum_lib.definition import Promise, Rule, RuleError
+from momentum_lib.clock import Clock, a_rule, brief, count_of, reals
+from momentum_lib.definition import NotLinear, Promise, Rule, RuleError
 from momentum_lib.noise.covariance import lyapunov, query_variance
 from momentum_lib.noise.loops import Array, Loop, close, on_pairs, spreads
 from momentum_lib.runner import generator, refuse_too_large
-from momentum_lib.spectrum import stability_limit
+from momentum_lib.spectrum import iteration_matrix, spectral_radius, stability_limit
 
 __all__ = [
     "Moments",
@@ -24,6 +23,10 @@ __all__ = [
     "mean_square_radius",
     "noisy_run",
 ]
+
+
+#: Steps from which a noisy run is worth cutting into stretches.
+LONG = 2**14
 
 
 class Moments(NamedTuple):
@@ -280,7 +283,8 @@ def mean_square_curve(
     array([1.     , 0.5    , 0.375  , 0.34375])
     """
     steps, clock = count_of("steps", steps), Clock(rule)
-    cells = close(rule.at(t=1), lam).b.shape[:-1]
+    loop = close(rule.at(t=1), lam)
+    cells = loop.b.shape[:-1]
     given = {"sigma": sigma, "theta0": theta0, "variance_ratio": variance_ratio}
     (sigma, theta0, ratio), shape = spreads(cells, **given)
     n = len(rule.slots)
@@ -299,39 +303,56 @@ def mean_square_curve(
 
     mean = np.broadcast_to(np.stack(np.broadcast_arrays(*rule.init(theta0)), axis=-1), (*shape, n))
     refuse_too_large(8 * (steps + 1) * math.prod(shape) * (pairs + n + 1), "take fewer steps or cells")
-    path = np.empty((steps + 1, *shape, pairs + n + 1))
-    path[0] = np.concatenate([mean[..., i] * mean[..., j], mean, np.ones((*shape, 1))], axis=-1)
+    path = np.empty((*shape, pairs + n + 1, steps + 1))
+    path[..., 0] = np.concatenate([mean[..., i] * mean[..., j], mean, np.ones((*shape, 1))], axis=-1)
     with np.errstate(all="ignore"):
-        for t in range(1, steps + 1):
-            if t <= 2 or clock.varies:  # the first step, the body, and whatever differs from it
-                matrix = affine(close(rule.at(t=t), lam))
-            path[t] = (matrix @ path[t - 1, ..., None])[..., 0]
-    square, lost = path[..., 0], np.logical_or.accumulate(~np.isfinite(path[..., 0]), axis=0)
-    return Moments(np.where(lost, np.nan, path[..., pairs]), np.where(lost, np.inf, square))
+        done = reach = 0
+        while done < steps:
+            if done < 2 or clock.varies:  # the first step, the body, and whatever differs from it
+                if done and (clock.varies or rule.has_first_step):
+                    loop = close(rule.at(t=done + 1), lam)
+                leap = step = affine(loop)
+                reach = 1
+            elif reach > 1 or done == 2:  # as many steps again, until their matrix leaves the floating range
+                leap, reach = leap @ leap, 2 * reach
+                if not np.isfinite(leap).all():
+                    leap, reach = step, 1
+            more = min(reach, steps - done)
+            path[..., done + 1 : done + 1 + more] = (
+                leap @ path[..., done + 1 - reach : done + 1 - reach + more]
+            )
+            done += more
+    mean, square = (np.moveaxis(path[..., k, :], -1, 0).copy() for k in (pairs, 0))
+    if not np.isfinite(square).all():
+        lost = np.logical_or.accumulate(~np.isfinite(square), axis=0)
+        mean, square = np.where(lost, np.nan, mean), np.where(lost, np.inf, square)
+    return Moments(mean, square)
 
 
 def noisy_run(
     rule: Rule,
-    lam: float,
-    sigma: float,
-    theta0: float,
+    lam: Any,
+    sigma: Any,
+    theta0: Any,
     steps: int,
-    rng: np.random.Generator | int,
+    rng: Any,
     size: int = 1,
 ) -> Array:
-    """Many independent runs of one eigen-direction under Gaussian gradient noise.
+    """Many independent runs of one eigen-direction, or of one each, under Gaussian gradient noise.
 
     The same numbers as ``run(rule, Noisy(Quadratic([lam]), sigma), np.full((size, 1), theta0), steps,
-    rng=rng).theta[..., 0]``, several times as fast.
+    rng=rng).theta[..., 0]``, several times as fast. From `LONG` steps on a stable linear rule that stays the
+    same is stepped in many stretches at once, which rounds otherwise: by some 1e-15 of the largest theta.
 
     Parameters
     ----------
     rule : Rule
         Any rule at one setting, schedules too.
-    lam, sigma, theta0 : float
+    lam, sigma, theta0 : number or (size,) array
     steps : int
-    rng : numpy Generator or seed
+    rng : numpy Generator, seed or (steps, size) array
         Draws ``standard_normal((steps, size))``: because a result you cannot draw again you cannot check.
+        Or what was drawn, of any distribution, in units of sigma.
     size : int
         Number of runs.
 
@@ -342,7 +363,8 @@ def noisy_run(
     Raises
     ------
     ValueError
-        sigma below 0, no rng, steps below 0, size below 1, an array where one setting is needed.
+        sigma below 0, no rng or draws of another shape, steps below 0, size below 1, arrays that are no
+        (size,).
     RuleError
         As `run`.
 
@@ -357,18 +379,59 @@ def noisy_run(
         raise ValueError("a noisy run needs rng; pass a seed or np.random.default_rng(seed).")
     steps, size, clock = count_of("steps", steps), count_of("size", size, 1), Clock(rule)
     (at, spread, start), shape = spreads(clock.shape, lam=lam, sigma=sigma, theta0=theta0)
-    if shape:
-        raise ValueError("a noisy run is at one setting; give lam, sigma, theta0 and each letter one number.")
+    if shape not in ((), (size,)) or clock.shape:
+        raise ValueError(
+            "a noisy run is at one setting; give each letter one number, and lam, sigma, theta0 one or size."
+        )
     refuse_too_large(24 * (steps + 1) * size, "take fewer steps or runs")
-    noise = spread * cast(np.random.Generator, generator(rng)).standard_normal((steps, size))
-    out = np.full((steps + 1, size), start)
-    state = rule.init(out[0])
+    if isinstance(rng, np.ndarray) and rng.ndim:
+        if rng.shape != (steps, size):
+            raise ValueError(f"what was drawn has shape {rng.shape}; give {(steps, size)}, or a generator.")
+        noise = spread * reals("rng", rng)
+    else:
+        noise = spread * cast(np.random.Generator, generator(rng)).standard_normal((steps, size))
+    out = np.empty((steps + 1, size))
+    out[0] = start
+    whole = _stretches(clock, at, steps)
 
-    def grad(x: Any, drawn: Array) -> Any:
-        return at * x + drawn
+    def sweep(state: Any, t: int, noise: Array, lam: Any, out: Array | None = None) -> Any:
+        """Step through noise, whose first axis is time, on from step t."""
+        for k, drawn in enumerate(noise):
+            state = clock.advance(state, lambda x: lam * x + drawn, t + k + 1)  # noqa: B023
+            if out is not None:
+                out[k] = state[0]
+        return state
 
     with np.errstate(all="ignore"):
-        for t, drawn in enumerate(noise, start=1):
-            state = clock.advance(state, partial(grad, drawn=drawn), t)
-            out[t] = state[0]
+        state = sweep(rule.init(out[0]), 0, noise[:1], at, out[1:])
+        if whole:
+            # From rest at each start, then from where the stretches before it, one power each, have led.
+            count, length = (steps - 1) // whole, whole
+            parts = slice(1, 1 + count * length)
+            drawn, lanes = (
+                x.reshape(count, length, size).swapaxes(0, 1) for x in (noise[parts], out[1:][parts])
+            )
+            lam = np.array(np.broadcast_to(at, (count, size)))
+            ends = np.stack(sweep(rule.init(0 * lam), 1, drawn, lam), axis=-1)
+            power = np.linalg.matrix_power(iteration_matrix(rule, at), length)
+            starts = np.empty_like(ends)
+            now = np.stack(state, axis=-1)
+            for k, end in enumerate(ends):
+                starts[k], now = now, (power @ now[..., None])[..., 0] + end
+            sweep(np.moveaxis(starts, -1, 0), 1, drawn, lam, lanes)
+            state, done = np.moveaxis(now, -1, 0), parts.stop
+        else:
+            done = 1
+        sweep(state, done, noise[done:], at, out[1 + done :])
     return out
+
+
+def _stretches(clock: Clock, lam: Array, steps: int) -> int:
+    """How long the stretches are that can be stepped side by side; 0 where they cannot."""
+    if steps < LONG or clock.varies:
+        return 0
+    try:
+        stable = (spectral_radius(clock.rule, lam) <= 1).all()
+    except NotLinear:
+        return 0
+    return math.isqrt(steps) if stable else 0

@@ -1,4 +1,8 @@
-"""Functions that are not convex: ravines, saddles, many wells."""
+"""Functions that are not convex: ravines, saddles, many wells.
+
+Gradients are put together as rows, one a coordinate, and turned: on a grid each coordinate then lies in one
+piece, and so does what a run makes of it.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,6 @@ from momentum_lib.parts import namespace
 from momentum_lib.problems.base import Array, Problem, finite, like, one_real, positive
 
 __all__ = ["Beale", "DoubleWell", "Himmelblau", "MultiWell", "Rastrigin", "Rosenbrock", "Saddle"]
-
-
-def _last(xp: Any, along: Any) -> Any:
-    """Coordinates, first in memory so that each is in one piece, as the last axis."""
-    return xp.moveaxis(along, 0, -1)
 
 
 class Rosenbrock(Problem):
@@ -41,11 +40,10 @@ class Rosenbrock(Problem):
         return (100 * (after - before**2) ** 2 + (1 - before) ** 2).sum(axis=-1)
 
     def _grad(self, theta: Array) -> Any:
-        xp = namespace(theta)
-        x = xp.moveaxis(theta, -1, 0)
+        x = theta.T
         rise = x[1:] - x[:-1] ** 2
         down, up = -400 * x[:-1] * rise - 2 * (1 - x[:-1]), 200 * rise
-        return _last(xp, xp.concatenate([down[:1], down[1:] + up[:-1], up[-1:]]))
+        return namespace(theta).concatenate([down[:1], down[1:] + up[:-1], up[-1:]]).T
 
 
 class Beale(Problem):
@@ -71,11 +69,11 @@ class Beale(Problem):
         return sum(r**2 for r, _ in residuals)
 
     def _grad(self, theta: Array) -> Any:
-        xp, x, y = namespace(theta), theta[..., 0], theta[..., 1]
+        x, y = theta.T
         square, (r, a), (s, b), (t, c) = self._residuals(x, y)
         along_x = 2 * (r * a + s * b + t * c)
         along_y = 2 * x * (r + 2 * y * s + 3 * square * t)
-        return _last(xp, xp.stack([along_x, along_y]))
+        return namespace(theta).stack([along_x, along_y]).T
 
 
 class Himmelblau(Problem):
@@ -105,9 +103,9 @@ class Himmelblau(Problem):
         return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
 
     def _grad(self, theta: Array) -> Any:
-        xp, x, y = namespace(theta), theta[..., 0], theta[..., 1]
+        x, y = theta.T
         first, second = 2 * (x**2 + y - 11), 2 * (x + y**2 - 7)
-        return _last(xp, xp.stack([2 * x * first + second, first + 2 * y * second]))
+        return namespace(theta).stack([2 * x * first + second, first + 2 * y * second]).T
 
 
 class Rastrigin(Problem):
@@ -172,8 +170,8 @@ class Saddle(Problem):
         return self.up * x**2 / 2 + self.down * (y**4 / 4 - y**2 / 2)
 
     def _grad(self, theta: Array) -> Any:
-        xp, x, y = namespace(theta), theta[..., 0], theta[..., 1]
-        return _last(xp, xp.stack([self.up * x, self.down * (y**3 - y)]))
+        x, y = theta.T
+        return namespace(theta).stack([self.up * x, self.down * (y**3 - y)]).T
 
 
 class DoubleWell(Problem):
