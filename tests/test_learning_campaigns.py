@@ -1,11 +1,13 @@
 """Campaigns: the frame is the trials in their order, whoever carries them, and what is kept stays kept."""
 
 import json
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,7 @@ from momentum_lib import (
 from momentum_lib.learning import (
     Classifier,
     Digits,
+    Rows,
     Trial,
     best_eta_of,
     campaigns,
@@ -44,6 +47,7 @@ TRIALS = [
     for seed in (0, 1)
 ]
 LOST = replace(TRIALS[0], rule=heavy_ball.at(eta=3e38, gamma=0.5))
+PARTS = [Rows(Digits(), 0, 100), Rows(Digits(), 100, 300)]
 COLUMNS = ["gamma", "eta", "seed", "t", "loss", "error", "diverged_at"]
 
 quiet = partial(carry_out, progress=False)
@@ -78,6 +82,36 @@ def test_a_row_is_the_end_of_its_training_in_the_order_of_the_trials(here):
 def test_any_executor_carries_the_same_frame(pool, here):
     with pool() as executor:
         pd.testing.assert_frame_equal(quiet(TRIALS, executor), here, check_exact=True)
+
+
+def test_a_pool_that_forks_is_refused_before_it_hangs():
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+        with pytest.raises(ValueError, match=r"This pool forks, and a fork of JAX hangs; .*\"spawn\""):
+            quiet(TRIALS, pool)
+        assert not pool._processes
+
+
+def test_what_a_notebook_defines_is_told_before_a_pool_breaks_on_it(monkeypatch):
+    notebook = ModuleType("__main__")  # without a file, as a kernel's
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+    exec("from momentum_lib.learning import Classifier\nclass Mine(Classifier): pass", vars(notebook))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with pytest.raises(ValueError, match="on Mine uses what this notebook defines, which"):
+            quiet([replace(TRIALS[0], task=notebook.Mine(Digits(count=30), (4,)))], pool)
+        with pytest.raises(ValueError, match="cannot reach another process .* in a module"):
+            quiet([replace(TRIALS[0], measure={"x": lambda theta: 0.0})], pool)
+        assert not pool._processes
+
+
+def test_what_is_measured_is_a_column_kept_and_part_of_the_trial(tmp_path, monkeypatch):
+    some, others = (replace(TRIALS[0], measure={"wrong": partial(TASK.wrong, source=s)}) for s in PARTS)
+    frame = quiet([some, others], folder=tmp_path)
+    assert list(frame.columns) == [*COLUMNS[:-1], "wrong", "diverged_at"]
+    trained = train(some.rule, TASK, 4, seed=0, every=2)
+    assert frame["wrong"].tolist() == [float(TASK.wrong(trained.theta, part)) for part in PARTS]
+    assert some.settings != others.settings and "measure" not in TRIALS[0].settings
+    no_training(monkeypatch)
+    pd.testing.assert_frame_equal(quiet([some, others], folder=tmp_path), frame)
 
 
 def test_the_records_asked_for_are_kept():
@@ -179,6 +213,23 @@ def test_a_result_of_other_code_is_trained_again(tmp_path, monkeypatch):
         quiet(TRIALS[:1], folder=tmp_path)
 
 
+@pytest.mark.parametrize("content", ["", "[{", "[]", "3", '[{"t": 4}]', "null"])
+def test_a_kept_file_that_is_broken_is_named_set_aside_and_done_again(content, here, tmp_path):
+    quiet(TRIALS, folder=tmp_path)
+    broken = sorted(tmp_path.iterdir())[1]
+    broken.write_text(content)
+    with pytest.warns(UserWarning, match=f"{broken.name} was broken: set aside as {broken.stem}.broken"):
+        assert quiet(TRIALS, folder=tmp_path).equals(here)
+    assert broken.with_suffix(".broken").read_text() == content and len(list(tmp_path.iterdir())) == 5
+
+
+def test_a_pool_is_not_asked_for_what_is_kept(here, tmp_path):
+    quiet(TRIALS, folder=tmp_path)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert quiet(TRIALS, pool, folder=tmp_path).equals(here)
+        assert not pool._processes
+
+
 def test_a_kill_while_writing_leaves_no_half_result(here, tmp_path, monkeypatch):
     def killed(path, content):
         path.write_text("half of it")
@@ -278,6 +329,15 @@ def test_a_measured_campaign_is_read_as_it_was_written(collection, here, monkeyp
     pd.testing.assert_frame_equal(read, written)
     pd.testing.assert_frame_equal(read[:4], here, rtol=1e-5, check_dtype=False)
     assert read["error"][4] == np.inf and read["diverged_at"][0] == np.inf
+
+
+@pytest.mark.parametrize("content", ["", "gamma,eta\n", "# {}\n"])
+def test_a_committed_result_that_is_broken_is_named(content, collection):
+    file = collection / "notebooks" / "results" / "two.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    with pytest.raises(ValueError, match="two.csv is broken; take the committed one, or run `momentum rep"):
+        measured("two", TRIALS[:2])
 
 
 def test_a_measured_campaign_of_other_trials_is_refused(collection, monkeypatch):

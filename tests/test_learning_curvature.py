@@ -54,7 +54,9 @@ class Cliff(Saddle):
 @pytest.mark.parametrize("task", TASKS, ids=["classifier", "coder"])
 def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(task):
     theta, batch = task.start(seed=0), jax.jit(task.draw)(jax.random.key(1))
-    hessian = np.asarray(jax.jit(jax.hessian(task.loss))(theta, batch), float)
+    vector, tree = jax.flatten_util.ravel_pytree(theta)
+    hessian = jax.jit(jax.hessian(lambda vector: task.loss(tree(vector), batch)))(vector)
+    hessian = np.asarray(hessian, float)
     spectrum = np.linalg.eigvalsh((hessian + hessian.T) / 2)
     assert sharpness(task, theta, batch) == pytest.approx(spectrum[-1], rel=1e-3)
     assert spectrum[-1] > 1e-3
@@ -78,7 +80,8 @@ def test_a_loss_without_curvature_has_sharpness_zero():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_sharpness_is_nan_where_theta_is_not_finite(value):
-    theta = TASKS[0].start(seed=0) + np.where(np.arange(235) == 5, value, 0)
+    theta = TASKS[0].start(seed=0)
+    theta[0][0][1, 2] = value
     assert np.isnan(sharpness(TASKS[0], theta))
 
 

@@ -1,5 +1,8 @@
 """Training: any rule on any task, its records, its ends, and going on after an interruption."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +24,9 @@ from momentum_lib import (
     torch_nesterov,
     torch_sgd,
 )
+from momentum_lib.adapters import as_optax
 from momentum_lib.learning import Classifier, Digits, train, training
+from momentum_lib.nonlinear import adam, clipped, lion, muon
 
 jax = pytest.importorskip("jax", reason="JAX is not installed (extra learning)")
 
@@ -53,12 +58,16 @@ BOWL, NOISY = Bowl(), Bowl(noise=0.005)
 NETWORK = Classifier(Digits(count=30), (4,), batch=8)
 
 
+def vector(tree):
+    return np.asarray(jax.flatten_util.ravel_pytree(tree)[0])
+
+
 def same_numbers(one, other):
     assert one.t.tolist() == other.t.tolist() and one.diverged_at == other.diverged_at
     for a, b in [(one.loss, other.loss), (one.error, other.error)]:
         assert a.tobytes() == b.tobytes()
     for name in one.rule.slots:
-        assert one.slots[name].tobytes() == other.slots[name].tobytes(), name
+        assert vector(one.slots[name]).tobytes() == vector(other.slots[name]).tobytes(), name
 
 
 # --- The steps --------------------------------------------------------------------------------------
@@ -104,12 +113,124 @@ def test_a_network_trains_as_under_optax(rule, flag):
         updates, state = theirs.update(jax.grad(task.loss)(theta, batch), state)
         return optax.apply_updates(theta, updates), state
 
-    theta = jax.numpy.asarray(task.start(seed=0))
+    theta = task.start(seed=0)
     state = theirs.init(theta)
     for _ in range(30):
         theta, state = step(theta, state)
-    assert trained.theta == pytest.approx(np.asarray(theta), rel=1e-3, abs=1e-5)
+    assert vector(trained.theta) == pytest.approx(vector(theta), rel=1e-3, abs=1e-5)
     assert trained.error[-1] < 0.5 * trained.error[0]
+
+
+@dataclass(frozen=True)
+class Wide(Bowl):
+    """A bowl in a tree: a matrix, and a scalar beside it."""
+
+    def start(self, seed):
+        return {"matrix": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3), "scalar": np.float32(0.5)}
+
+    def draw(self, key):
+        return 0.0
+
+    def loss(self, theta, batch):
+        return self.error(theta)
+
+    def error(self, theta):
+        return (theta["matrix"] ** 2 * np.arange(1, 7).reshape(2, 3)).sum() / 2 + theta["scalar"] ** 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "theirs"),
+    [
+        (adam.at(eta=0.1), lambda optax: optax.adam(0.1)),
+        (lion.at(eta=0.1), lambda optax: optax.lion(0.1, weight_decay=0)),
+        (
+            clipped(gradient_descent).at(eta=0.1, threshold=1.0),
+            lambda optax: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1)),
+        ),
+        (muon.at(eta=0.1), None),
+    ],
+    ids=repr,
+)
+def test_a_tree_keeps_its_arrays_and_a_rule_sees_them_as_one_point(rule, theirs):
+    optax = pytest.importorskip("optax", reason="optax is not installed (extra learning)")
+    theirs = as_optax(rule) if theirs is None else theirs(optax)
+    task = Wide()
+    theta, gradient = jax.tree.map(jax.numpy.asarray, task.start(0)), jax.grad(task.error)
+    state = theirs.init(theta)
+    for _ in range(9):
+        updates, state = theirs.update(gradient(theta), state, theta)
+        theta = optax.apply_updates(theta, updates)
+    trained = train(rule, task, 9)
+    assert jax.tree.map(np.shape, trained.theta) == {"matrix": (2, 3), "scalar": ()}
+    for name in theta:
+        assert trained.theta[name] == pytest.approx(np.asarray(theta[name]), rel=1e-4, abs=1e-5), name
+    turned = jax.tree.structure(trained.theta)
+    assert all(jax.tree.structure(slot) == turned for slot in trained.slots.values())
+
+
+def test_the_data_are_arguments_of_the_compiled_loop_and_no_part_of_it():
+    data = np.random.default_rng(0).standard_normal((1234, 3)).astype(np.float32)
+
+    @dataclass(frozen=True)
+    class Cloud(Bowl):
+        def draw(self, key):
+            return jax.numpy.asarray(data)[jax.random.randint(key, (5,), 0, len(data))].mean(axis=0)
+
+        def error(self, theta):
+            return ((theta - data) ** 2).mean()
+
+    programs = []
+
+    def jit(function, jit=jax.jit):
+        def called(*args):
+            programs.append(jit(function).lower(*args).as_text())
+            return jit(function)(*args)
+
+        return called
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "jit", jit)
+        train(gradient_descent.at(eta=0.1), Cloud(), 3, every=3)
+    assert len(programs) >= 2
+    for text in programs:
+        assert "tensor<1234x3xf32>" in text.partition("@main(")[2].partition("->")[0]
+        assert 'constant dense<"0x' not in text
+
+
+def test_a_draw_by_numpys_dice_is_refused():
+    dice = np.random.default_rng(0)
+    for draw in (
+        lambda self, key: np.random.standard_normal(3).astype(np.float32),
+        lambda self, key: jax.numpy.asarray(np.float32(dice.random(3))) * jax.random.normal(key, (3,)),
+        lambda self, key: float(dice.random()),
+    ):
+        task = dataclass(frozen=True)(type("Diced", (Bowl,), {"draw": draw}))()
+        with pytest.raises(ValueError, match="Diced.draw gives two batches for one key, and .* not by NumPy"):
+            train(gradient_descent.at(eta=0.1), task, 3)
+
+
+def test_a_sharded_start_stays_sharded():
+    code = """
+import jax, numpy as np, sys
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+sys.path.insert(0, sys.argv[1])
+from test_learning_training import Bowl, dataclass, heavy_ball, train
+place = NamedSharding(Mesh(np.array(jax.devices()), ("d",)), P("d"))
+
+@dataclass(frozen=True)
+class Spread(Bowl):
+    def start(self, seed):
+        return jax.device_put(super().start(seed), place)
+
+ball, cups = heavy_ball.at(eta=0.1, gamma=0.5), (1.0, 0.5, 0.2, 0.1)
+trained = train(ball, Spread(cups), 6)
+assert all(slot.sharding == place for slot in trained.slots.values()), trained.slots
+np.testing.assert_allclose(trained.theta, train(ball, Bowl(cups), 6).theta, rtol=1e-6)
+"""
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent)], env=os.environ | flags, check=True
+    )
 
 
 def test_a_rule_of_ones_own_trains():
@@ -153,16 +274,16 @@ def test_the_same_seed_gives_the_same_numbers_another_seed_others():
     ball = heavy_ball.at(eta=0.1, gamma=0.9)
     one, again = (train(ball, NOISY, 12, seed=3) for _ in range(2))
     same_numbers(one, again)
-    training._piece.cache_clear()  # compiled anew, as in another process
+    training._piece.kept.cache_clear()  # compiled anew, as in another process
     same_numbers(one, train(ball, NOISY, 12, seed=3))
     assert (train(ball, NOISY, 12, seed=4).theta != one.theta).all()
 
 
 def test_one_compiled_loop_serves_all_settings_of_a_rule():
-    training._piece.cache_clear()
+    training._piece.kept.cache_clear()
     for eta in (0.1, 0.2, linear_ramp(0.1, 0.2, 4)):
         train(heavy_ball.at(eta=eta, gamma=0.9), BOWL, 4)
-    assert training._piece.cache_info().misses == 1
+    assert training._piece.kept.cache_info().misses == 1
 
 
 def test_every_step_sees_a_batch_of_its_own():
@@ -209,6 +330,24 @@ def test_the_loss_is_the_mean_since_the_last_record_where_the_rule_reads_its_gra
     trained = train(AHEAD, BOWL, 6, every=4)
     assert np.isnan(trained.loss[0])
     assert trained.loss[1:] == pytest.approx([np.mean(read[:4]), np.mean(read[4:])], rel=1e-5)
+
+
+def test_what_is_measured_stands_beside_each_error_and_is_nan_where_theta_is_not_finite(tmp_path):
+    measure = {"length": lambda theta: abs(theta).max(), "one": lambda theta: 1}
+    setting = {"task": BOWL, "steps": 9, "every": 3, "measure": measure}
+    trained = train(AHEAD, **setting, checkpoint=tmp_path / "kept")
+    thetas = [BOWL.start(0), *(train(AHEAD, BOWL, n).theta for n in (3, 6, 9))]
+    assert trained.measured["length"] == pytest.approx([abs(theta).max() for theta in thetas], rel=1e-5)
+    again = train(AHEAD, **setting, checkpoint=tmp_path / "kept")
+    assert again.measured["length"].tolist() == trained.measured["length"].tolist()
+    assert train(AHEAD, BOWL, 3).measured == {} and trained.measured["one"].tolist() == [1, 1, 1, 1]
+    lost = train(gradient_descent.at(eta=3e38), Bowl((100.0, 100.0)), 10, measure=measure)
+    assert np.isfinite(lost.measured["length"][0]) and np.isnan(lost.measured["length"][1])
+    with pytest.raises(ValueError, match=r"measure 'all' gave an array of shape \(3,\); give one number"):
+        train(AHEAD, BOWL, 3, measure={"all": lambda theta: theta})
+    with pytest.raises(ValueError, match="was made with other code of measure.one, or of what it calls"):
+        other = {**measure, "one": lambda theta: 2}
+        train(AHEAD, **{**setting, "measure": other}, checkpoint=tmp_path / "kept")
 
 
 def test_a_target_stops_at_the_first_record_that_meets_it():
@@ -283,10 +422,13 @@ def interrupt(monkeypatch, after):
     piece, made = training._piece, []
 
     def counted(*args):
-        if len(made) == after:
-            raise KeyboardInterrupt
-        made.append(args)
-        return piece(*args)
+        def piece_or_end(*state):
+            if len(made) == after:
+                raise KeyboardInterrupt
+            made.append(state)
+            return piece(*args)(*state)
+
+        return piece_or_end
 
     monkeypatch.setattr(training, "_piece", counted)
 

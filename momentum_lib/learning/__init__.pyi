@@ -1,4 +1,4 @@
-from .datasets import Curves, Digits, draw_curves
+from .datasets import Curves, Digits, Rows, draw_curves
 from .sequences import Addition, Memorization, Multiplication
 from .weights import echo_state, normal_weights, sparse_weights
 from .tasks import Autoencoder, Classifier, RecurrentTask

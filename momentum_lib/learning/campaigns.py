@@ -14,7 +14,10 @@ import json
 import multiprocessing
 import numbers
 import os
+import pickle
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -26,7 +29,7 @@ import numpy as np
 from momentum_lib.collection import Execution, check_name, find_root, write_whole
 from momentum_lib.definition import Rule
 from momentum_lib.learning.tasks import Task
-from momentum_lib.learning.training import describe_training, train
+from momentum_lib.learning.training import Measure, describe_training, train
 from momentum_lib.sweeps import progress_bar
 
 if TYPE_CHECKING:
@@ -41,8 +44,8 @@ class Trial:
 
     Parameters
     ----------
-    rule, task, steps, seed, every, target
-        As in `train`.
+    rule, task, steps, seed, every, target, measure
+        As in `train`; a column for each number measured.
     label : mapping of str to number or str
         Columns of its rows in the frame, beside ``eta``, the step size (if the rule has one, a number),
         and ``seed``.
@@ -58,6 +61,7 @@ class Trial:
     target: float | None = None
     label: Mapping[str, Any] = field(default_factory=dict)
     at: tuple[int, ...] | None = None
+    measure: Mapping[str, Measure] = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -70,6 +74,7 @@ class Trial:
             every=self.every or 0,
             target=self.target,
             at=self.at,
+            measure=self.measure,
         )
 
 
@@ -86,10 +91,12 @@ def carry_out(
     trials : iterable of Trial
     executor : concurrent.futures.Executor, optional
         Carries the trials; without one they run here, in order. Start processes by ``spawn``: JAX runs
-        threads, and a fork would copy their locks.
+        threads, and a fork would copy their locks. Rules and tasks of your own reach another process by name
+        and so stand in a module, not in a notebook.
     folder : path, optional
         Keep each result there as it comes; a trial whose result is there is not trained again. A result
-        is named by its settings, the version of JAX and the code of rules, schedules and this package.
+        is named by its settings, the version of JAX and the code of rules, schedules and this package. A file
+        that cannot be read is named, set aside as ``.broken``, and done again.
     progress : bool or function
         Show a bar (on stderr, if tqdm is installed), or call the function with how many are done and all.
 
@@ -97,12 +104,13 @@ def carry_out(
     -------
     DataFrame
         One row a trial and kept record, in the order of the trials: the label's columns, ``eta``, ``seed``,
-        ``t``, ``loss``, ``error`` (inf if it had diverged), ``diverged_at`` (inf if it did not).
+        ``t``, ``loss``, ``error`` (inf if it had diverged), what it measured, ``diverged_at`` (inf if it
+        did not).
 
     Raises
     ------
     ValueError
-        No trial at all.
+        No trial at all, a pool of processes that forks, or trials that cannot reach another process.
     """
     import pandas as pd
 
@@ -126,29 +134,82 @@ def carry_out(
 def _carried(
     trials: Sequence[Trial], executor: Executor | None, folder: str | os.PathLike[str] | None
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """The rows of each trial as they come, by its number."""
+    """The rows of each trial as they come, by its number: what is kept, then what is trained."""
+    files: list[Path | None] = [None] * len(trials)
+    if folder is not None:
+        files = [Path(folder) / f"{_digest(trial.settings, _code())}.json" for trial in trials]
+    left = []
+    for number, file in enumerate(files):
+        records = None if file is None else _kept(file)
+        if records is None:
+            left.append(number)
+        else:
+            yield number, _named(trials[number], records)
     if executor is None:
-        for number, trial in enumerate(trials):
-            yield number, _rows(trial, folder)
+        for number in left:
+            yield number, _named(trials[number], _trained(trials[number], files[number]))
         return
-    futures = {executor.submit(_rows, trial, folder): number for number, trial in enumerate(trials)}
+    context = getattr(executor, "_mp_context", None)  # of a pool of processes
+    if context is not None:
+        _check_pool(context.get_start_method(), [trials[number] for number in left])
+    futures = {executor.submit(_trained, trials[number], files[number]): number for number in left}
     try:
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            number = futures[future]
+            yield number, _named(trials[number], future.result())
     finally:  # one that failed is told now, not after hundreds of others
         for future in futures:
             future.cancel()
 
 
-def _rows(trial: Trial, folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
-    """The kept records of a trial, trained now or read from `folder`."""
-    kept = None if folder is None else Path(folder) / f"{_digest(trial.settings, _code())}.json"
-    if kept is not None and kept.is_file():
-        records = json.loads(kept.read_text(encoding="utf-8"))
-    else:
-        records = _train(trial)
-        if kept is not None:
-            write_whole(kept, json.dumps(records).encode())
+def _check_pool(start_method: str, trials: Sequence[Trial]) -> None:
+    """Refuse before the first trial what would hang or break a pool of processes."""
+    if start_method == "fork":
+        raise ValueError(
+            "This pool forks, and a fork of JAX hangs; make it with "
+            'ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")).'
+        )
+    importable = hasattr(sys.modules["__main__"], "__file__")
+    for trial in trials:
+        try:
+            sent = pickle.dumps(trial)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"A trial of {trial.rule} cannot reach another process ({error}); define what it uses in a "
+                "module, or carry it out without a pool."
+            ) from None
+        if not importable and b"__main__" in sent:
+            raise ValueError(
+                f"The trial of {trial.rule} on {type(trial.task).__name__} uses what this notebook defines, "
+                "which another process cannot import; move it to a module, or carry it out without a pool."
+            )
+
+
+def _kept(file: Path) -> list[dict[str, Any]] | None:
+    """The records in a file; one that cannot be read is told and set aside."""
+    if not file.is_file():
+        return None
+    try:
+        records = json.loads(file.read_text(encoding="utf-8"))
+        if records and all({"t", "loss", "error", "diverged_at"} <= set(record) for record in records):
+            return list(records)
+    except (ValueError, TypeError):
+        pass
+    aside = file.with_suffix(".broken")
+    file.replace(aside)
+    warnings.warn(f"{file} was broken: set aside as {aside.name}, trained again.", stacklevel=2)
+    return None
+
+
+def _trained(trial: Trial, file: Path | None) -> list[dict[str, Any]]:
+    """Train, and keep the records."""
+    records = _train(trial)
+    if file is not None:
+        write_whole(file, json.dumps(records).encode())
+    return records
+
+
+def _named(trial: Trial, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     named = {**trial.label, **_plain_eta(trial), "seed": trial.seed}
     return [{**named, **record} for record in records]
 
@@ -160,8 +221,9 @@ def _plain_eta(trial: Trial) -> dict[str, float]:
 
 
 def _train(trial: Trial) -> list[dict[str, Any]]:
-    steps, seed, every, target = trial.steps, trial.seed, trial.every, trial.target
-    made = train(trial.rule, trial.task, steps, seed=seed, every=every, target=target)
+    steps, seed, every, target, measure = trial.steps, trial.seed, trial.every, trial.target, trial.measure
+    made = train(trial.rule, trial.task, steps, seed=seed, every=every, target=target, measure=measure)
+    columns = {"loss": made.loss, "error": made.error, **made.measured}
     diverged = float("inf") if made.diverged_at is None else made.diverged_at
     records = []
     for t in trial.at or (int(made.t[-1]),):
@@ -170,8 +232,8 @@ def _train(trial: Trial) -> list[dict[str, Any]]:
         row = min(row, len(made.t) - 1)
         if made.t[row] != t and not past:
             raise ValueError(f"step {t} is not recorded; the records stand at {made.t.tolist()}.")
-        error = float(made.error[row])
-        records.append({"t": t, "loss": float(made.loss[row]), "error": error, "diverged_at": diverged})
+        numbers_there = {name: float(column[row]) for name, column in columns.items()}
+        records.append({"t": t, **numbers_there, "diverged_at": diverged})
     return records
 
 
@@ -185,9 +247,9 @@ def _code() -> list[str]:
     import jax
 
     library = Path(__file__).parent.parent
-    parts = ("datasets", "sequences", "weights", "tasks", "training")
+    parts = "datasets sequences weights tasks training campaigns fingerprints".split()
     files = [library / "learning" / f"{part}.py" for part in parts]
-    files += [library / f"{part}.py" for part in ("definition", "rules", "schedules", "clock")]
+    files += [library / f"{part}.py" for part in "definition rules nonlinear parts schedules clock".split()]
     return [jax.__version__, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)]
 
 
@@ -264,7 +326,14 @@ def _read(text: str, made_from: str, name: str) -> pd.DataFrame:
     import pandas as pd
 
     head, _, table = text.partition("\n")
-    if json.loads(head.removeprefix("#"))["settings"] != made_from:
+    try:
+        theirs = json.loads(head.removeprefix("#"))["settings"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"notebooks/results/{name}.csv is broken; take the committed one, or run "
+            "`momentum reproduce --full`."
+        ) from None
+    if theirs != made_from:
         raise ValueError(
             f"notebooks/results/{name}.csv was made from other trials than these; "
             f"take the notebook's settings back, or run `momentum reproduce --full`."

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 
 from momentum_lib.learning.tasks import Task
+from momentum_lib.learning.training import by_code
 
 __all__ = ["largest_eigenvalue", "sharpness"]
 
@@ -20,7 +20,8 @@ def sharpness(task: Task, theta: Array, batch: Any = None, tol: float = 1e-3) ->
     Parameters
     ----------
     task : Task
-    theta : (n,) array
+    theta : array or tree of arrays
+        As ``task.start`` gives it; its n numbers are one vector here.
     batch : optional
         As ``task.draw`` gives it; one is drawn if left out, which is the full batch where there is no other.
     tol : float
@@ -42,13 +43,18 @@ def sharpness(task: Task, theta: Array, batch: Any = None, tol: float = 1e-3) ->
     True
     """
     import jax
+    from jax.flatten_util import ravel_pytree
 
-    theta = np.asarray(theta)
-    if not np.isfinite(theta).all():
+    vector, tree = ravel_pytree(theta)
+    if not np.isfinite(vector).all():
         return np.nan
     batch = task.draw(jax.random.key(0)) if batch is None else batch
     product = _hessian_product(task)
-    return largest_eigenvalue(lambda u: product(theta, batch, u.astype(theta.dtype)), theta.size, tol)
+
+    def turned(u: Array) -> Any:
+        return ravel_pytree(product(theta, batch, tree(u.astype(vector.dtype))))[0]
+
+    return largest_eigenvalue(turned, vector.size, tol)
 
 
 def largest_eigenvalue(product: Any, size: int, tol: float = 1e-3) -> float:
@@ -77,7 +83,7 @@ def largest_eigenvalue(product: Any, size: int, tol: float = 1e-3) -> float:
     return float(found[0])
 
 
-@functools.lru_cache(maxsize=16)
+@by_code
 def _hessian_product(task: Task) -> Any:
     import jax
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Curves", "Digits", "draw_curves"]
+__all__ = ["Curves", "Digits", "Rows", "draw_curves"]
 
 Array = np.ndarray[Any, Any]
 
@@ -93,6 +93,36 @@ class Curves:
             raise ValueError(f"Curves(count={self.count}, side={self.side}): give count from 1, side from 4.")
         points = np.random.default_rng(self.seed).uniform(0.1, 0.9, (self.count, 3, 2))
         return _kept(draw_curves(points, self.side), points.reshape(self.count, 6).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows `start` up to `stop` of a source: some to train on, others to choose by, the rest for a test.
+
+    The digits come writer by writer, so the last rows are mostly of hands that the first do not show.
+
+    Parameters
+    ----------
+    source : Digits, Curves or the like
+    start, stop : int
+
+    Examples
+    --------
+    >>> [len(Rows(Digits(), *part).load()[0]) for part in ((0, 1000), (1000, 1297), (1297, 1797))]
+    [1000, 297, 500]
+    """
+
+    source: Digits | Curves
+    start: int
+    stop: int
+
+    @functools.lru_cache(maxsize=8)  # noqa: B019 - as above
+    def load(self) -> tuple[Array, Array]:
+        """Images and labels of these rows."""
+        images, labels = self.source.load()
+        if not 0 <= self.start < self.stop <= len(images):
+            raise ValueError(f"rows {self.start} to {self.stop} of {len(images)}; give 0 <= start < stop.")
+        return images[self.start : self.stop], labels[self.start : self.stop]
 
 
 def _kept(images: Array, labels: Array) -> tuple[Array, Array]:

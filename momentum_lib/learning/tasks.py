@@ -1,8 +1,9 @@
-"""Tasks: a network, its first weights and its data, as pure functions of one flat vector.
+"""Tasks: a network, its first weights and its data, as pure functions of its parameters theta.
 
 A task has
 
-- ``start(seed)``: theta, a float32 vector; the same seed gives the same weights to every rule;
+- ``start(seed)``: theta, a float32 vector or a tree of such arrays (lists, tuples, dicts), which a rule sees
+  as `Parts`; the same seed gives the same weights to every rule;
 - ``draw(key)``: a batch, under JAX;
 - ``loss(theta, batch)``: what is descended;
 - ``error(theta)``: what is reported, on fixed data.
@@ -13,14 +14,13 @@ process. A task of your own needs these four methods; to be kept in files, be a 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from momentum_lib.learning.datasets import Curves, Digits
+from momentum_lib.learning.datasets import Curves, Digits, Rows
 from momentum_lib.learning.sequences import Addition, Memorization, Multiplication
 from momentum_lib.learning.weights import echo_state, normal_weights, sparse_weights
 
@@ -33,8 +33,8 @@ Parameters = Any  # a tree of arrays, as JAX has it
 class Task(Hashable, Protocol):
     """What `train` asks of a task; see the module."""
 
-    def start(self, seed: int) -> Array:
-        """First theta, (n,) float32."""
+    def start(self, seed: int) -> Parameters:
+        """First theta."""
 
     def draw(self, key: Any) -> Any:
         """One batch."""
@@ -70,11 +70,11 @@ class Autoencoder:
     Examples
     --------
     >>> task = Autoencoder(Digits(), (30, 8))
-    >>> task.sizes, task.start(seed=0).shape
-    ((64, 30, 8, 30, 64), (4452,))
+    >>> task.sizes, [weights.shape for weights, bias in task.start(seed=0)]
+    ((64, 30, 8, 30, 64), [(64, 30), (30, 8), (8, 30), (30, 64)])
     """
 
-    source: Digits | Curves = Digits()  # noqa: RUF009 - a frozen value
+    source: Digits | Curves | Rows = Digits()  # noqa: RUF009 - a frozen value
     widths: tuple[int, ...] = (80, 40, 20, 8)
     batch: int | None = 200
     connections: int = 15
@@ -86,28 +86,24 @@ class Autoencoder:
         pixels = self.source.load()[0].shape[1]
         return (pixels, *self.widths, *self.widths[-2::-1], pixels)
 
-    def start(self, seed: int) -> Array:
-        """First theta, (n,) float32."""
+    def start(self, seed: int) -> Parameters:
+        """First theta: weights (below, above) and biases (above,) of each layer, from the input."""
         rng = np.random.default_rng(seed)
 
         def weights(a: int, b: int) -> Array:
             return sparse_weights(rng, a, b, self.connections, self.scale)
 
-        return _flat(_layers(self.sizes, weights))
+        return _layers(self.sizes, weights)
 
     def draw(self, key: Any) -> Any:
         """Images (batch, pixels)."""
         return _rows(key, self.batch, self.source.load()[0])
 
-    def layers(self, theta: Any) -> Parameters:
-        """The parts of theta: weights (below, above) and biases (above,) of each layer, from the input."""
-        return _unravel(self)(theta)
-
     def restore(self, theta: Any, images: Any) -> Any:
         """Images through the narrow middle and back, (n, pixels)."""
         import jax
 
-        return _forward(self.layers(theta), images, jax.nn.sigmoid, jax.nn.sigmoid)
+        return _forward(theta, images, jax.nn.sigmoid, jax.nn.sigmoid)
 
     def loss(self, theta: Any, batch: Any) -> Any:
         """Squared error of an image, mean over the batch."""
@@ -140,11 +136,12 @@ class Classifier:
 
     Examples
     --------
-    >>> Classifier(Digits(), (32,)).start(seed=0).shape
-    (2410,)
+    >>> task = Classifier(Digits(), (32,))
+    >>> [weights.shape for weights, bias in task.start(seed=0)], round(float(task.wrong(task.start(0))), 1)
+    ([(64, 32), (32, 10)], 0.9)
     """
 
-    source: Digits = Digits()  # noqa: RUF009 - a frozen value
+    source: Digits | Rows = Digits()  # noqa: RUF009 - a frozen value
     widths: tuple[int, ...] = (32,)
     batch: int | None = 32
     squared: bool = False
@@ -154,21 +151,27 @@ class Classifier:
         """Units of all layers."""
         return (self.source.load()[0].shape[1], *self.widths, 10)
 
-    def start(self, seed: int) -> Array:
-        """First theta, (n,) float32."""
+    def start(self, seed: int) -> Parameters:
+        """First theta: weights (below, above) and biases (above,) of each layer, from the input."""
         rng = np.random.default_rng(seed)
-        return _flat(_layers(self.sizes, lambda a, b: normal_weights(rng, a, b)))
+        return _layers(self.sizes, lambda a, b: normal_weights(rng, a, b))
 
     def draw(self, key: Any) -> Any:
         """Images (batch, pixels) and labels (batch,)."""
         return _rows(key, self.batch, *self.source.load())
+
+    def outputs(self, theta: Any, images: Any) -> Any:
+        """What the network says to each image, (n, 10): the label is where it is largest."""
+        import jax
+
+        return _forward(theta, images, jax.numpy.tanh, lambda z: z)
 
     def loss(self, theta: Any, batch: Any) -> Any:
         """Cross-entropy in nats or squared distance, mean over the batch."""
         import jax
 
         images, labels = batch
-        outputs = _forward(_unravel(self)(theta), images, jax.numpy.tanh, lambda z: z)
+        outputs = self.outputs(theta, images)
         hot = jax.nn.one_hot(labels, 10, dtype=outputs.dtype)
         if self.squared:
             return ((outputs - hot) ** 2).sum(axis=-1).mean()
@@ -177,6 +180,11 @@ class Classifier:
     def error(self, theta: Any) -> Any:
         """The loss on all images: the training loss."""
         return self.loss(theta, self.source.load())
+
+    def wrong(self, theta: Any, source: Digits | Rows | None = None) -> Any:
+        """Share of the images of a source told wrongly: of those trained on, or of others, a test."""
+        images, labels = (source or self.source).load()
+        return (self.outputs(theta, images).argmax(axis=-1) != labels).mean()
 
 
 @dataclass(frozen=True)
@@ -222,18 +230,16 @@ class RecurrentTask:
             if name not in ("W", "U", "b", "V", "c"):
                 raise ValueError(f"trained names {name!r}; the parts are W, U, b, V and c.")
 
-    def start(self, seed: int) -> Array:
-        """First theta, (n,) float32."""
+    def start(self, seed: int) -> Parameters:
+        """First theta: W, U, b, V, c."""
         rng = np.random.default_rng(seed)
-        return _flat(
-            {
-                "W": echo_state(rng, self.units, self.connections, self.radius, self.scale),
-                "U": normal_weights(rng, self.sequence.inputs, self.units, self.input_scale),
-                "b": np.zeros(self.units, np.float32),
-                "V": normal_weights(rng, self.units, self.sequence.outputs, self.output_scale),
-                "c": self.sequence.output_mean,
-            }
-        )
+        return {
+            "W": echo_state(rng, self.units, self.connections, self.radius, self.scale),
+            "U": normal_weights(rng, self.sequence.inputs, self.units, self.input_scale),
+            "b": np.zeros(self.units, np.float32),
+            "V": normal_weights(rng, self.units, self.sequence.outputs, self.output_scale),
+            "c": self.sequence.output_mean,
+        }
 
     def draw(self, key: Any) -> Any:
         """Fresh sequences."""
@@ -244,7 +250,7 @@ class RecurrentTask:
         import jax
         import jax.numpy as jnp
 
-        part = _unravel(self)(theta)
+        part = theta
         if self.trained is not None:
             part = {k: v if k in self.trained else jax.lax.stop_gradient(v) for k, v in part.items()}
         driven = inputs @ part["U"] + part["b"]
@@ -292,30 +298,3 @@ def _rows(key: Any, batch: int | None, *data: Array) -> Any:
     chosen = jax.random.randint(key, (batch,), 0, len(data[0]))
     rows = tuple(jax.numpy.asarray(array)[chosen] for array in data)
     return rows if len(rows) > 1 else rows[0]
-
-
-def _flat(parameters: Parameters) -> Array:
-    from jax.flatten_util import ravel_pytree
-
-    return np.asarray(ravel_pytree(parameters)[0])
-
-
-@functools.lru_cache(maxsize=64)
-def _unravel(task: Any) -> Any:
-    """The parts of theta, from the shapes alone."""
-    import jax
-    from jax.flatten_util import ravel_pytree
-
-    with jax.ensure_compile_time_eval():
-        if isinstance(task, RecurrentTask):
-            size, sequence = task.units, task.sequence
-            tree: Parameters = {
-                "W": np.zeros((size, size), np.float32),
-                "U": np.zeros((sequence.inputs, size), np.float32),
-                "b": np.zeros(size, np.float32),
-                "V": np.zeros((size, sequence.outputs), np.float32),
-                "c": np.zeros(sequence.outputs, np.float32),
-            }
-        else:
-            tree = _layers(task.sizes, lambda a, b: np.zeros((a, b), np.float32))
-        return ravel_pytree(tree)[1]

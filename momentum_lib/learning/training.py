@@ -1,9 +1,10 @@
 """Training: a task under a rule, one compiled loop for every rule.
 
-The rule is called as it stands in `rules`, on the flat vector theta, with the task's gradient as its
-oracle. A piece of steps is one `jax.lax.scan`; between pieces the error is recorded, a checkpoint written,
-and a run that has left the finite numbers ended. Where XLA runs on a CPU it flushes subnormal numbers, so
-a velocity that dies out costs nothing (a test holds it to that).
+The rule is called as it stands in `rules`, with the task's gradient as its oracle. Its theta is the task's:
+one vector, or a tree of arrays, which the rule sees as `Parts`. A piece of steps is one `jax.lax.scan`; the
+data are its arguments, and no part of the compiled program. Between pieces the records are taken, a
+checkpoint written, and a run that has left the finite numbers ended. Where XLA runs on a CPU it flushes
+subnormal numbers, so a velocity that dies out costs nothing (a test holds it to that).
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import dataclasses
 import functools
 import io
 import json
+import operator
 import os
 import time
-import zlib
-from collections.abc import Mapping
+import types
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,16 @@ from momentum_lib.adapters.edges import one_number
 from momentum_lib.clock import Clock, count_of
 from momentum_lib.collection import needs, write_whole
 from momentum_lib.definition import Rule, RuleError
+from momentum_lib.learning.fingerprints import fingerprint, is_installed
 from momentum_lib.learning.tasks import Task
+from momentum_lib.parts import Parts
 from momentum_lib.schedules import Schedule
 from momentum_lib.sweeps import progress_bar
 
 __all__ = ["Training", "describe", "train"]
 
 Array = np.ndarray[Any, Any]
+Measure = Callable[[Any], Any]  # of theta, a number
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +57,12 @@ class Training:
         The task's error at theta; inf from the record on that finds theta not finite.
     diverged_at : int or None
         First step whose theta is not finite.
-    theta : (n,) array
-        The last iterate.
-    slots : dict of str to (n,) array
-        All slots after the last step.
+    measured : dict of str to (rows,) array
+        What `measure` found, by its name; nan where theta is not finite.
+    theta : array or tree of arrays
+        The last iterate, as ``task.start`` gave the first.
+    slots : dict of str to array or tree of arrays
+        All slots after the last step: NumPy arrays, or JAX's where they lie on several devices.
     seconds : float
         Wall time of the loop, compilation included, over all its interruptions.
     """
@@ -65,12 +72,13 @@ class Training:
     t: Array
     loss: Array
     error: Array
+    measured: dict[str, Array]
     diverged_at: int | None
-    slots: dict[str, Array] = field(repr=False)
+    slots: dict[str, Any] = field(repr=False)
     seconds: float
 
     @property
-    def theta(self) -> Array:
+    def theta(self) -> Any:
         """The last iterate."""
         return self.slots[self.rule.slots[0]]
 
@@ -84,16 +92,19 @@ def train(
     seed: int = 0,
     every: int | None = None,
     target: float | None = None,
+    measure: Mapping[str, Measure] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Training:
     """Train `task` with `rule`.
 
+    What an earlier call compiled is used again only while rule, task and their helpers have the same code.
+
     Parameters
     ----------
     rule : Rule
         At its setting, each letter a number or a function of t (**t is 1 on the first step**); written in
-        arithmetic, as those of `RULES` are.
+        arithmetic or in functions of the array's own `namespace`.
     task : Autoencoder, Classifier, RecurrentTask, or of your own
         See `momentum_lib.learning.tasks`.
     steps : int
@@ -104,6 +115,9 @@ def train(
         Record the error each `every` steps, and at the end; a twentieth of `steps` by default.
     target : float, optional
         Stop early, at the first record whose error is at most this.
+    measure : mapping of str to function, optional
+        ``f(theta)``, a number, is recorded with each error: the share of test images told wrongly, say
+        ``{"wrong": Classifier().wrong}``, or a sharpness.
     checkpoint : path, optional
         A file to keep the state in, written at each record. A training that finds it goes on from there and
         ends with the numbers of an uninterrupted one; a finished one is returned as it is.
@@ -120,7 +134,8 @@ def train(
     RuleError
         What is no rule, an open letter, a schedule that leaves the finite numbers.
     ValueError
-        steps < 0, every < 1, or a checkpoint of another training; the setting that differs is named.
+        steps < 0, every < 1, what is measured is no number, a task that draws by NumPy's dice, or a
+        checkpoint of another training; the setting that differs is named.
 
     Examples
     --------
@@ -130,18 +145,29 @@ def train(
     >>> bool(trained.error[-1] < 0.1 * trained.error[0]), trained.diverged_at
     (True, None)
     """
+    import jax
+
     clock, steps = Clock(rule, one_number), count_of("steps", steps)
     every = max(1, -(-steps // 20)) if every is None else count_of("every", every, 1)
     file = None if checkpoint is None else Path(checkpoint)
+    measure = dict(measure or {})
     told = {"task": task, "steps": steps, "seed": seed, "every": every, "target": target}
-    settings = {} if file is None else describe_training(rule, **told)
+    settings = {} if file is None else describe_training(rule, measure, **told)
+    theta = jax.tree.map(jax.numpy.asarray, task.start(seed))
+    state = tuple(_tree(slot, theta) for slot in rule.init(_point(theta)))
+    error, piece = _compiled_error(task), functools.cache(functools.partial(_piece, rule.base, task))
+
+    def record() -> list[float]:
+        if diverged_at is not None:
+            return [np.inf, *(np.nan for _ in measure)]
+        return [float(error(state[0])), *(_number(name, f(state[0])) for name, f in measure.items())]
+
+    done, diverged_at, seconds = 0, None, 0.0
     if file is not None and file.is_file():
-        state, rows, done, diverged_at, seconds = _resume(file, settings)
+        state, rows, done, diverged_at, seconds = _resume(file, settings, state)
     else:
-        theta = np.asarray(task.start(seed))
-        state = [np.array(slot) for slot in rule.init(theta)]
-        rows, done, diverged_at, seconds = [(0, np.nan, _error(task, theta))], 0, None, 0.0
-    began, base = time.perf_counter() - seconds, _key(seed)
+        rows = [[0, np.nan, *record()]]
+    began, base = time.perf_counter() - seconds, jax.random.key(seed)
     bar = progress_bar(steps, "step") if progress else None
     if bar is not None:
         bar.update(done)
@@ -150,8 +176,8 @@ def train(
         alone = done == 0 and rule.has_first_step
         count = 1 if alone else min(every - done % every, steps - done)
         t = np.arange(done + 1, done + count + 1)
-        piece = _piece(rule.base, clock.body(done + 1), task)
-        state, read, finite = piece(tuple(state), base, t, _table(clock, t, state[0].dtype))
+        table = _table(clock, t, jax.tree.leaves(state[0])[0].dtype)
+        state, read, finite = piece(clock.body(done + 1))(state, base, t, table)
         losses += np.asarray(read).tolist()
         finite = np.asarray(finite)
         if not finite.all():
@@ -160,35 +186,118 @@ def train(
         if bar is not None:
             bar.update(count)
         if done % every == 0 or done == steps or diverged_at is not None:
-            error = np.inf if diverged_at is not None else _error(task, state[0])
-            rows.append((done, float(np.mean(losses)), error))
+            rows.append([done, float(np.mean(losses)), *record()])
             losses = []
             if file is not None:
                 _keep(file, settings, state, rows, done, diverged_at, time.perf_counter() - began)
     if bar is not None:
         bar.close()
-    t, loss, errors = (np.array(column) for column in zip(*rows, strict=True))
+    t, loss, errors, *others = (np.array(column) for column in zip(*rows, strict=True))
     return Training(
         rule=rule,
         task=task,
         t=t,
         loss=loss,
         error=errors,
+        measured=dict(zip(measure, others, strict=True)),
         diverged_at=diverged_at,
-        slots={name: np.asarray(slot) for name, slot in zip(rule.slots, state, strict=True)},
+        slots=dict(zip(rule.slots, jax.tree.map(_fetched, state), strict=True)),
         seconds=time.perf_counter() - began,
     )
 
 
-# --- One piece of steps -----------------------------------------------------------------------------
+def _number(name: str, value: Any) -> float:
+    if np.ndim(value):
+        raise ValueError(f"measure {name!r} gave an array of shape {np.shape(value)}; give one number.")
+    return float(value)
 
 
-@functools.lru_cache(maxsize=16)
-def _piece(rule: Rule, body: Any, task: Task) -> Any:
+def _fetched(array: Any) -> Any:
+    """A NumPy array, unless it lies on several devices and may be larger than one holds."""
+    return np.asarray(array) if len(array.devices()) == 1 else array
+
+
+def _point(tree: Any) -> Any:
+    """What a rule computes with: a vector as it is, else the leaves as one point."""
+    import jax
+
+    leaves = jax.tree.leaves(tree)
+    return tree if tree is leaves[0] and tree.ndim < 2 else Parts(leaves)
+
+
+def _tree(point: Any, like: Any) -> Any:
+    """A point as a tree again, each array in the type of the one in its place."""
+    import jax
+
+    old, shape = jax.tree.flatten(like)
+    new = point.parts if isinstance(point, Parts) else [point]
+    return shape.unflatten(jax.numpy.asarray(a, b.dtype) for a, b in zip(new, old, strict=True))
+
+
+# --- What is compiled -------------------------------------------------------------------------------
+
+
+def by_code(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep what `make` compiles as long as the code of its arguments is the same.
+
+    Arguments that cannot tell their code are compiled each time. Where code is new, what remembers the old
+    within it is emptied: a helper under `jax.jit`.
+    """
+    kept = functools.lru_cache(maxsize=16)(lambda code, *things: make(*things))
+
+    @functools.wraps(make)
+    def made(*things: Any) -> Any:
+        met: dict[int, Any] = {}
+        try:
+            code = fingerprint(*things, met=met)
+        except ValueError:
+            return make(*things)
+        before = kept.cache_info().misses
+        compiled = kept(code, *things)
+        if kept.cache_info().misses > before:
+            for thing, _ in met.values():
+                getattr(thing, "clear_cache", int)()
+        return compiled
+
+    made.kept = kept  # type: ignore[attr-defined]
+    return made
+
+
+def data_apart(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` compiled, the arrays it closes over handed to the program as arguments.
+
+    A constant would be copied into each program, folded, and held as long as it.
+    """
+    import jax
+
+    programs: dict[Any, Any] = {}
+
+    def called(*given: Any) -> Any:
+        leaves, shape = jax.tree.flatten(jax.tree.map(jax.numpy.asarray, given))
+        key = shape, *((leaf.shape, leaf.dtype) for leaf in leaves)
+        if key not in programs:
+            fresh = lambda *given: function(*given)  # noqa: E731 - JAX keeps traces by the function
+            traced, out = jax.make_jaxpr(fresh, return_shape=True)(*shape.unflatten(leaves))
+
+            @jax.jit  # type: ignore[untyped-decorator]
+            def program(data: Any, leaves: Any) -> Any:
+                return jax.core.eval_jaxpr(traced.jaxpr, data, *leaves)
+
+            data = [jax.numpy.asarray(array) for array in traced.consts]
+            programs[key] = program, data, jax.tree.structure(out)
+        program, data, structure = programs[key]
+        return structure.unflatten(program(data, leaves))
+
+    return called
+
+
+@by_code
+def _piece(rule: Rule, task: Task, body: Any) -> Any:
     """The compiled loop: (slots, key, steps, table of letters) to (slots, losses, finite)."""
     import jax
     import jax.numpy as jnp
 
+    _refuse_dice(task)
     read = jax.value_and_grad(task.loss)
 
     def one(state: Any, at: Any) -> Any:
@@ -197,38 +306,40 @@ def _piece(rule: Rule, body: Any, task: Task) -> Any:
         losses = []
 
         def grad(x: Any) -> Any:
-            loss, gradient = read(x, batch)
+            loss, gradient = read(_tree(x, state[0]), batch)
             losses.append(loss)
-            return gradient
+            return _point(gradient)
 
-        new = rule.apply(body, state, grad, letters)
-        new = tuple(jnp.asarray(slot, state[0].dtype) for slot in new)
-        return new, (losses[0], jnp.isfinite(new[0].sum()))
+        new = rule.apply(body, map(_point, state), grad, letters)
+        new = tuple(map(_tree, new, state))
+        total = functools.reduce(operator.add, (leaf.sum() for leaf in jax.tree.leaves(new[0])))
+        return new, (losses[0], jnp.isfinite(total))
 
-    @jax.jit  # type: ignore[untyped-decorator]
     def piece(state: Any, base: Any, t: Any, table: Any) -> Any:
         keys = jax.vmap(lambda step: jax.random.fold_in(base, step))(t)
         state, (losses, finite) = jax.lax.scan(one, state, (keys, table))
         return state, losses, finite
 
-    return piece
+    return data_apart(piece)
 
 
-@functools.lru_cache(maxsize=16)
+def _refuse_dice(task: Task) -> None:
+    """Refuse a draw that changes by itself: traced, its first batch would be the batch of every step."""
+    import jax
+
+    key = jax.random.key(0)
+    one, two = (jax.make_jaxpr(lambda key: task.draw(key))(key) for _ in range(2))  # each traced anew
+    arrays = [a is b or np.array_equal(a, b) for a, b in zip(one.consts, two.consts, strict=False)]
+    if str(one) != str(two) or not all(arrays):
+        raise ValueError(
+            f"{type(task).__name__}.draw gives two batches for one key, and a compiled loop would keep the "
+            "first for every step; draw by jax.random with the key, not by NumPy."
+        )
+
+
+@by_code
 def _compiled_error(task: Task) -> Any:
-    import jax
-
-    return jax.jit(task.error)
-
-
-def _error(task: Task, theta: Any) -> float:
-    return float(_compiled_error(task)(theta))
-
-
-def _key(seed: int) -> Any:
-    import jax
-
-    return jax.random.key(seed)
+    return data_apart(task.error)
 
 
 def _table(clock: Clock, t: Array, dtype: Any) -> dict[str, Array]:
@@ -248,6 +359,13 @@ def _table(clock: Clock, t: Array, dtype: Any) -> dict[str, Array]:
 def describe(thing: Any) -> Any:
     """Tell a setting in words that JSON can keep: the same words mean the same training.
 
+    Code of one's own is told by its `fingerprint`, beside its settings.
+
+    Raises
+    ------
+    ValueError
+        A function as a setting, or what has no settings to tell it by.
+
     Examples
     --------
     >>> from momentum_lib import sutskever
@@ -256,41 +374,68 @@ def describe(thing: Any) -> Any:
     {'gamma': 'sutskever(gamma_max=0.99, period=250)', 'source': {'kind': 'Digits', 'count': 200, \
 'shuffled_labels': None}}
     """
-    if dataclasses.is_dataclass(thing) and not isinstance(thing, type | Schedule):
-        fields = {f.name: describe(getattr(thing, f.name)) for f in dataclasses.fields(thing)}
-        return {"kind": type(thing).__name__, **fields}
-    if isinstance(thing, Mapping):
-        return {str(name): describe(value) for name, value in thing.items()}
-    if isinstance(thing, list | tuple):
-        return [describe(value) for value in thing]
     if thing is None or isinstance(thing, str | bool | int):
         return thing
     if isinstance(thing, float | np.floating | np.integer):
         return thing.item() if isinstance(thing, np.generic) else thing
-    if isinstance(thing, Rule) and not thing.__module__.startswith("momentum_lib."):
-        # A rule of one's own changes under its name: its body tells it, too.
-        code = getattr(thing.step, "__code__", None)
-        body = "" if code is None else f" {zlib.crc32(code.co_code + repr(code.co_consts).encode()):08x}"
-        return f"{thing!r}{body}"
-    if callable(thing) and not isinstance(thing, Schedule | Rule):
-        raise ValueError(
-            f"{thing!r} is a function without settings to tell it by; use one of momentum_lib.schedules."
-        )
-    told = repr(thing)
+    if isinstance(thing, Rule):
+        return repr(thing) if _says_all(thing) else f"{thing!r} {_rule_code(thing)}"
+    if isinstance(thing, Mapping):
+        return {str(name): describe(value) for name, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [describe(value) for value in thing]
     if isinstance(thing, Schedule):  # a sequence is kept as a tuple and told as the list it was written as
         fields = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
         values = (f"{name}={list(v) if isinstance(v, tuple) else v!r}" for name, v in fields.items())
         told = f"{type(thing).__name__}({', '.join(values)})"
-    if " at 0x" in told:
+        if " at 0x" in told:
+            raise ValueError(f"{type(thing).__name__} has no settings to tell it by; give it numbers.")
+        return told if is_installed(type(thing).__module__) else f"{told} {fingerprint(type(thing))}"
+    if callable(thing) and not dataclasses.is_dataclass(thing):
+        raise ValueError(
+            f"{thing!r} is a function without settings to tell it by; use one of momentum_lib.schedules."
+        )
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        code = {} if is_installed(type(thing).__module__) else {"code": fingerprint(type(thing))}
+        fields = {f.name: describe(getattr(thing, f.name)) for f in dataclasses.fields(thing)}
+        return {"kind": type(thing).__name__, **fields, **code}
+    if not hasattr(thing, "shape"):
         raise ValueError(f"{type(thing).__name__} has no settings to tell it by; make it a frozen dataclass.")
-    return told
+    return f"{type(thing).__name__} of shape {tuple(thing.shape)} {fingerprint(thing)}"
 
 
-def describe_training(rule: Rule, **told: Any) -> dict[str, Any]:
+def _says_all(rule: Rule) -> bool:
+    """Whether the rule's text tells its code: this library's, made of numbers."""
+    if rule.made_by is None:
+        return is_installed(rule.step.__module__) and is_installed(rule.first_step.__module__)
+    maker, given = rule.made_by
+    return is_installed(maker.__module__) and all(
+        _says_all(part) if isinstance(part, Rule) else not callable(part) for part in given
+    )
+
+
+def _rule_code(rule: Rule) -> str:
+    return fingerprint(rule.step, rule.first_step)
+
+
+def describe_training(
+    rule: Rule, measure: Mapping[str, Measure] | None = None, **told: Any
+) -> dict[str, Any]:
     """All settings of a training, in words; a letter that bears the name of another setting says so."""
     told = {"rule": rule.base, **told}
     letters = {f"letter {name}" if name in told else name: value for name, value in rule.setting.items()}
-    return {name: describe(value) for name, value in {**told, **letters}.items()}
+    words = {name: describe(value) for name, value in {**told, **letters}.items()}
+    return words | ({"measure": {name: _words(f) for name, f in measure.items()}} if measure else {})
+
+
+def _words(function: Any) -> Any:
+    """A function to measure by: its name, what is bound to it, and its code if it is one's own."""
+    if isinstance(function, functools.partial):
+        return [_words(function.func), describe(function.args), describe(function.keywords)]
+    if isinstance(function, types.MethodType):
+        return [_words(function.__func__), describe(function.__self__)]
+    name = f"{function.__module__}.{function.__qualname__}"
+    return name if is_installed(function.__module__) else f"{name} {fingerprint(function)}"
 
 
 def _flattened(settings: Any, name: str = "") -> dict[str, Any]:
@@ -304,27 +449,42 @@ def _keep(
     file: Path, settings: Any, state: Any, rows: Any, done: int, diverged_at: int | None, seconds: float
 ) -> None:
     """Write the state, whole."""
-    slots = {f"slot{i}": np.asarray(slot) for i, slot in enumerate(state)}
+    import jax
+
+    arrays = {f"slot{i}": np.asarray(array) for i, array in enumerate(jax.tree.leaves(state))}
     told = json.dumps({"settings": settings, "done": done, "diverged_at": diverged_at, "seconds": seconds})
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, told=np.array(told), rows=np.array(rows), **slots)
+    np.savez(content, allow_pickle=False, told=np.array(told), rows=np.array(rows), **arrays)
     write_whole(file, content.getvalue())
 
 
-def _resume(file: Path, settings: Any) -> tuple[Any, Any, int, int | None, float]:
+def _resume(file: Path, settings: Any, like: Any) -> tuple[Any, Any, int, int | None, float]:
     """Slots, records, steps made, where it diverged, seconds; refused if made with other settings."""
+    import jax
+
     try:
         with file.open("rb") as stream, np.load(stream) as kept:
             told = json.loads(str(kept["told"]))
-            rows = [(int(row[0]), float(row[1]), float(row[2])) for row in kept["rows"]]
-            state = [kept[f"slot{i}"] for i in range(len(kept.files) - 2)]
+            rows = [[int(row[0]), *map(float, row[1:])] for row in kept["rows"]]
+            arrays = [kept[f"slot{i}"] for i in range(len(kept.files) - 2)]
     except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is not a checkpoint of a training ({error}); remove it.") from None
     theirs, ours = _flattened(told["settings"]), _flattened(json.loads(json.dumps(settings)))
     for name in [*ours, *theirs]:
-        if theirs.get(name) != ours.get(name):
+        if theirs.get(name) == ours.get(name):
+            continue
+        if name.endswith("code") or name.startswith("measure."):
+            what = name.removesuffix(".code")
             raise ValueError(
-                f"The checkpoint {file.name} was made with {name} = {theirs.get(name)!r}, this training has "
-                f"{ours.get(name)!r}; use the same {name}, or another file."
+                f"The checkpoint {file.name} was made with other code of {what}, or of what it calls; "
+                "take the code back, or use another file."
             )
-    return state, rows, told["done"], told["diverged_at"], told["seconds"]
+        raise ValueError(
+            f"The checkpoint {file.name} was made with {name} = {theirs.get(name)!r}, this training has "
+            f"{ours.get(name)!r}; use the same {name}, or another file."
+        )
+    leaves, shape = jax.tree.flatten(like)
+    if [array.shape for array in arrays] != [leaf.shape for leaf in leaves]:
+        raise ValueError(f"{file} is a checkpoint of arrays of other shapes than this task's; remove it.")
+    placed = [jax.device_put(array, leaf.sharding) for array, leaf in zip(arrays, leaves, strict=True)]
+    return shape.unflatten(placed), rows, told["done"], told["diverged_at"], told["seconds"]
