@@ -223,6 +223,11 @@ def test_divergence_is_said(view):
     assert any("diverge" in text.get_text() for text in texts)
 
 
+def test_what_is_level_but_for_rounding_is_drawn_level():
+    picture = drawn(plot_worst_case(tune(heavy_ball, 0.01, 1), 0.01, 1))
+    assert np.ptp(picture.data["heavy_ball"]) > 0 and np.ptp(picture.ax.lines[0].get_ydata()) == 0
+
+
 def test_an_unstable_map_is_hatched_whole():
     far = {"across": [50.0, 60.0], "up": [0.1, 0.5]}
     for view in (plot_atlas, plot_region, plot_rate):

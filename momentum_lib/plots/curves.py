@@ -126,7 +126,9 @@ def plot_worst_case(
         data[label] = values
         # What diverges runs along the top, and says so.
         top = 1.04 if steps is None else 1e6
-        (line,) = ax.plot(lam, np.minimum(np.nan_to_num(values, nan=top), top), **looks[label])
+        drawn = np.minimum(np.nan_to_num(values, nan=top), top)
+        # What is level but for rounding is drawn level: the axis would show nothing but the rounding.
+        (line,) = ax.plot(lam, drawn if steps else drawn.round(9), **looks[label])
         label_end(ax, line, label + (" (diverges)" if not float(np.max(values)) <= 1 else ""))
     ax.set(xscale="log", xlabel="curvature lam (log scale)")
     if steps is None:
