@@ -27,6 +27,7 @@ from momentum_lib.rules import (
     heavy_ball,
     keras_nesterov,
     keras_sgd,
+    optimistic_gradient,
     pid,
     qhm,
     robust_momentum,
@@ -117,7 +118,7 @@ def identify(rule: Rule) -> Identification:
     ...     g = grad(theta)
     ...     return theta - 2 * eta * g + eta * g_prev, g
     >>> identify(Rule(optimistic))
-    optimistic is new: it remembers a gradient but no sum of them, and qhm has no such member.
+    optimistic is optimistic_gradient(eta=eta, gamma=1): the same gradients, the same theta.
     """
     given = exact(rule, Z)
     standing(given)  # refuses a schedule
@@ -294,6 +295,8 @@ def _candidates(given: Rule, values: Mapping[Any, float]) -> Iterator[_Candidate
     above, below = _response(given)
     if below.degree() == 1 and below.eval(1) == 0:
         yield made(gradient_descent, eta=above.eval(1))
+    elif below.degree() == 2 and below.eval(1) == below.nth(0) == 0:  # the last gradient, and no sum
+        yield made(optimistic_gradient, eta=above.eval(1), gamma=-above.nth(0) / above.eval(1))
     elif below.degree() == 2 and below.eval(1) == 0:
         inside = spellings(_three_letters(above, below))
         yield from inside.values()

@@ -21,6 +21,7 @@ from momentum_lib.rules import (
     mass,
     nesterov,
     ogm,
+    optimistic_gradient,
     pid,
     qhm,
     robust_momentum,
@@ -155,6 +156,11 @@ def far(theta, v, grad, *, lr, m):
     return theta - 3 * grad(theta), 0 * v
 
 
+def optimistic(theta, g_prev, grad, *, eta):
+    g = grad(theta)
+    return theta - 2 * eta * g + eta * g_prev, g
+
+
 @pytest.mark.parametrize(
     ("rule", "method", "mapping", "verdict", "when"),
     [
@@ -185,6 +191,7 @@ def far(theta, v, grad, *, lr, m):
         (damped, torch_sgd, {"eta": lr, "gamma": m, "dampening": d}, SAME, "every t"),
         (damped.at(d=0), heavy_ball, {"eta": lr, "gamma": m}, SAME, "every t"),
         (jumping, heavy_ball, {"eta": lr, "gamma": m}, OTHER_START, "every t"),
+        (optimistic, optimistic_gradient, {"eta": eta, "gamma": 1}, OTHER_START, "every t"),
         # At a setting a rule may be a simpler one.
         (heavy_ball.at(gamma=0), gradient_descent, {"eta": eta}, SAME, "every t"),
         (qhm.at(nu=1), ema, {"eta": sympy.Symbol("alpha"), "gamma": sympy.Symbol("beta")}, SAME, "every t"),
@@ -221,11 +228,6 @@ def test_what_is_found_runs():
     )
 
 
-def optimistic(theta, g_prev, grad, *, eta):
-    g = grad(theta)
-    return theta - 2 * eta * g + eta * g_prev, g
-
-
 def two_weights(theta, u, v, grad, *, a, b, c, d):
     g = grad(theta)
     u, v = b * u + a * g, d * v + c * g
@@ -253,7 +255,6 @@ def alternating(theta, grad, *, eta, t):
 @pytest.mark.parametrize(
     ("rule", "reason"),
     [
-        (optimistic, "it remembers a gradient but no sum of them, and qhm has no such member"),
         (two_weights, "it has 2 memories; qhm has one"),
         (extragradient, "it reads the gradient 2 times a step, and no known method does"),
         (ghost, r"it reads the gradients of gradient_descent\(eta=eta\) and hides a mode .* z \+ 1"),
