@@ -44,6 +44,18 @@ def test_a_scheme_is_heard_where_the_method_is_called_itself(scheme, error, call
     assert found.nfev == 2 * calls + 1
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_one_coordinate_takes_its_numbers_in_any_shape(shape):
+    f, slope = (lambda x: np.full(shape, x[0] ** 2)), (lambda x: np.full(shape, 2 * x[0]))
+    found = minimize(f, 1.0, jac=slope, method=CALM)
+    assert found.success and found.jac.shape == found.x.shape == (1,) and isinstance(found.fun, float)
+
+
+def test_a_function_of_several_values_is_refused():
+    with pytest.raises(ValueError, match=r"f gives a value of shape \(3,\); return one number"):
+        minimize(lambda x: x**2, START, method=CALM)
+
+
 def test_a_function_may_return_value_and_gradient_and_take_arguments():
     both = lambda x, k: (k * BOWL.value(x), k * BOWL.grad(x))  # noqa: E731
     found = minimize(both, START, args=(2.0,), jac=True, method=CALM)

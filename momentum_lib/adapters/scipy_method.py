@@ -87,12 +87,17 @@ def as_scipy_method(rule: Rule) -> Callable[..., OptimizeResult]:
         def value_at(x: Any) -> Any:
             nonlocal values
             values += 1
-            return fun(x, *args)
+            value = np.asarray(fun(x, *args))
+            if value.size != 1:
+                raise ValueError(f"f gives a value of shape {value.shape}; return one number.")
+            return value.item()
 
         def slope_at(x: Any) -> Any:
             if not callable(jac):
                 return approx_derivative(value_at, x, method=jac or "2-point").reshape(start.shape)
             gradient = np.asarray(jac(x, *args), float)
+            if gradient.size == start.size == 1:
+                return gradient.reshape(start.shape)
             if gradient.shape != start.shape:
                 raise ValueError(
                     f"jac gives a gradient of shape {gradient.shape} at theta of shape {start.shape}; "
@@ -130,7 +135,7 @@ def as_scipy_method(rule: Rule) -> Callable[..., OptimizeResult]:
             x = state[0]
             f, slope = value_at(x), slope_at(x)
         if disp:
-            print(f"{message} f = {float(f):.6g} after {t} steps of {rule.name}.")
+            print(f"{message} f = {f:.6g} after {t} steps of {rule.name}.")
         return OptimizeResult(
             x=x,
             fun=f,
