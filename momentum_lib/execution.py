@@ -5,7 +5,8 @@ A notebook runs with its figures, results and records led into a folder of the r
 place by one rename, and its state last: whatever a kill interrupts, every file is whole, and the next run
 takes up what is not noted. What agrees with what is committed stays as it is, so that another machine,
 which rounds otherwise, changes no file. The trainings of a long campaign are kept one by one besides, in
-``.momentum/trainings``, so that a full run never does one twice.
+``.momentum/trainings``, so that a full run never does one twice; and what JAX has compiled for a notebook,
+in ``.momentum/compiled``: JAX knows a program by its text, its versions and the processor.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +64,12 @@ _SVG: Final = re.compile(r"<svg.*?</svg>", re.DOTALL)
 _TAG: Final = re.compile(r"<[^>]*>")
 _ID: Final = re.compile(r"\b[pm][0-9a-f]{10}\b")
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+
+#: Everything that JAX compiles is kept, however fast that was; the folder's place is no part of its name.
+_COMPILED: Final = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",
+}
 
 #: Seconds between two looks at how far a campaign is.
 LOOK: Final = 1.0
@@ -174,6 +181,13 @@ async def _one(
         results=str(results),
         progress=str(trained),
     )
+    # A folder of this run alone, since JAX writes in place: half a file would warn in every later output.
+    compiled, last = staged / "compiled", root / ".momentum" / "compiled" / notebook.stem
+    variables = execution.variables
+    if not full:  # there processes would share it
+        with suppress(OSError):  # there is none yet, or another run puts its own there
+            shutil.copytree(last, compiled)
+        variables |= _COMPILED | {"JAX_COMPILATION_CACHE_DIR": str(compiled)}
     began, started = time.monotonic(), 0
 
     def starts() -> None:
@@ -187,7 +201,7 @@ async def _one(
 
     try:
         async with _following(trained, lambda text: progress(notebook, started, text)):
-            node = await _run_cells(notebook, execution, None if full else CELL_LIMIT, starts)
+            node = await _run_cells(notebook, variables, None if full else CELL_LIMIT, starts)
         node = normalize(node)
         _refuse_machine_paths(notebook, node, root)
         _refuse_missing("figures", "save", notebook.figures, notebook, figures)
@@ -211,6 +225,7 @@ async def _one(
             digests = {str(file.relative_to(root)): _digest(content) for file, content in contents.items()}
             state = {"key": key, "files": digests, "records": records}
             write_together({**contents, memory: json.dumps(state).encode()})
+        _keep_compiled(compiled, last)
     except CellExecutionError as error:
         traceback = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
         return ended("failed", f"cell {started} raised {error.ename}: {error.evalue}\n{traceback}")
@@ -226,6 +241,19 @@ async def _one(
     except (NotebookError, RuntimeError) as error:
         return ended("failed", str(error))
     return ended("done", told)
+
+
+def _keep_compiled(made: Path, kept: Path) -> None:
+    """Put what JAX compiled in the place of what it had; where that cannot be, it compiles again."""
+    if not made.is_dir() or {f.name for f in made.iterdir()} <= {f.name for f in kept.glob("*")}:
+        return
+    part = kept.with_name(f".{kept.name}.{os.getpid()}")
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(made, part)
+        shutil.rmtree(kept, ignore_errors=True)
+        part.replace(kept)
+    shutil.rmtree(part, ignore_errors=True)
 
 
 @asynccontextmanager
@@ -249,7 +277,7 @@ async def _following(file: Path, tell: Callable[[str], None]) -> AsyncIterator[N
 
 
 async def _run_cells(
-    notebook: Notebook, execution: Execution, limit: int | None, starts: Callable[[], None]
+    notebook: Notebook, variables: dict[str, str], limit: int | None, starts: Callable[[], None]
 ) -> nbformat.NotebookNode:
     content = notebook.content
     for index, cell in enumerate(content["cells"]):
@@ -267,7 +295,7 @@ async def _run_cells(
         store_widget_state=False,
         extra_arguments=["--log-level=CRITICAL"],  # what a cell meets, its output tells
     )
-    return await client.async_execute(env=os.environ | execution.variables)
+    return await client.async_execute(env=os.environ | variables)
 
 
 def normalize(node: nbformat.NotebookNode) -> nbformat.NotebookNode:
