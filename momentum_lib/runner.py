@@ -353,7 +353,7 @@ def _slabs(on: _Going, grid: tuple[int, ...], theta: Any) -> list[slice | None]:
     if not (grid and cells and alone) or theta.dtype.kind == "O":
         return [None]
     least = -(-cells * size // _PIECE)
-    if least == 1:
+    if least <= 1:
         return [None]
     count = next((n for n in range(least, 2 * least) if cells % n == 0), least)
     length = -(-cells // count)

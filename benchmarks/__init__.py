@@ -1,0 +1,1 @@
+"""The workloads of the library, each beside its peers: ``python -m benchmarks``."""
