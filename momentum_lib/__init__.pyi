@@ -35,6 +35,7 @@ from .nonlinear import (
     function_restart,
     gradient_restart,
     lion,
+    lookahead,
     muon,
     nadam,
     normalized_momentum,

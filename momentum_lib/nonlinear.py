@@ -1,4 +1,4 @@
-"""Rules that are not linear: adaptive restart, clipping, signs, norms, Adam, Muon.
+"""Rules that are not linear: adaptive restart, clipping, signs, norms, Adam, Muon; and Lookahead.
 
 They run through `run` like any rule, on grids too, and lie outside everything that rests on one matrix a
 curvature: no spectral radius, no stability region, no characteristic polynomial (`NotLinear`). They are
@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from momentum_lib.clock import a_rule
+from momentum_lib.clock import LIMIT, a_rule, no_limit
 from momentum_lib.definition import Rule, RuleError
+from momentum_lib.letters import as_tuple
 from momentum_lib.parts import by_parts, namespace
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "function_restart",
     "gradient_restart",
     "lion",
+    "lookahead",
     "muon",
     "nadam",
     "normalized_momentum",
@@ -107,9 +109,13 @@ def _fixed_restart(
     Source: O'Donoghue and Candès 2015, section 3.1, fixed restarting
     """
     theta, v, weight, _ = _nesterov_step(theta, v, weight, grad, eta)
-    xp = namespace(t / period)
-    now = xp.floor(t / period) > xp.floor((t - 1) / period)
-    return _restart(now, theta, v, weight, restarts)
+    return _restart(_passes(t, period), theta, v, weight, restarts)
+
+
+def _passes(t: Any, period: Any) -> Any:
+    """Whether step t is the first behind a multiple of the period, or on it."""
+    floor = namespace(t / period).floor
+    return floor(t / period) > floor((t - 1) / period)
 
 
 def function_restart(value: Callable[[Any], Any]) -> Rule:
@@ -165,18 +171,25 @@ def function_restart(value: Callable[[Any], Any]) -> Rule:
 # --- Clipping, signs, norms -------------------------------------------------------------------------
 
 
-def clipped(rule: Rule) -> Rule:
-    """`rule` with each gradient shortened to length `threshold` wherever it is longer.
+def clipped(rule: Rule, of: str = "gradient") -> Rule:
+    """`rule` with each gradient, or each step, shortened to length `threshold` wherever it is longer.
 
-    The new rule takes the letters of `rule`, those that are set with it, and `threshold` (units of the
-    gradient).
+    The new rule takes the letters of `rule`, those that are set with it, and `threshold`.
+
+    Parameters
+    ----------
+    rule : Rule
+    of : {"gradient", "step"}
+        ``"gradient"``: before the buffer, `threshold` in units of the gradient. ``"step"``: behind it,
+        theta_t - theta_{t-1} is shortened, `threshold` in units of theta. The other slots stay as they are:
+        heavy_ball remembers the whole step, polyak_two_step, which keeps points, the shortened one.
 
     Raises
     ------
     RuleError
-        What is no rule; in the run: a threshold that is not positive.
+        What is no rule, another `of`; in the run: a threshold that is not positive.
 
-    Source: Pascanu, Mikolov and Bengio 2013, Algorithm 1.
+    Source: Pascanu, Mikolov and Bengio 2013, Algorithm 1, for the gradient.
 
     Examples
     --------
@@ -184,37 +197,50 @@ def clipped(rule: Rule) -> Rule:
     >>> run(clipped(gradient_descent.at(eta=1.0)).at(threshold=5.0), lambda x: x, [6.0, 8.0], 1).theta[1]
     array([3., 4.])
     """
-    base = a_rule(rule).base
+    if of not in ("gradient", "step"):
+        raise RuleError(f"of is {of!r}; clip the 'gradient' or the 'step'.")
 
     def shorten(step: Callable[..., Any]) -> Callable[..., Any]:
         def shortened_step(*args: Any, threshold: Any, **letters: Any) -> Any:
-            *state, grad = args
+            theta, *_, grad = args
             _refuse_unpositive(threshold)
-
-            def shortened(theta: Any) -> Any:
-                gradient = grad(theta)
-                length = _norm(gradient, threshold)
-                # Where there is nothing to shorten, the factor is exactly 1.
-                longer, where = length > threshold, namespace(length).where
-                return gradient * where(longer, threshold / where(longer, length, threshold), 1.0)
-
-            return step(*state, shortened, **letters)
+            if of == "gradient":
+                return step(*args[:-1], lambda x: _shortened(grad(x), threshold), **letters)
+            new, *rest = as_tuple(step(*args, **letters))
+            return theta + _shortened(new - theta, threshold), *rest
 
         return shortened_step
 
+    made_by = (clipped, (a_rule(rule).base, *(of,) * (of != "gradient")))
+    made = _wrapped(rule, shorten, made_by, ("threshold",))
+    made.base.__doc__ = f"{rule.name} with each {of} shortened to length `threshold` where it is longer."
+    return made
+
+
+def _wrapped(
+    rule: Rule, wrap: Callable[..., Any], made_by: Any, letters: tuple[str, ...], slots: tuple[str, ...] = ()
+) -> Rule:
+    """A member of a family of rules around others: their letters and slots, and further ones behind."""
+    base = rule.base
+    open_ones = (n for n in base.hyper if n not in base.defaults)
     made = Rule(
-        shorten(base.step),
-        slots=base.slots,
-        hyper=(*(n for n in base.hyper if n not in base.defaults), "threshold", *base.defaults),
-        name=f"clipped_{base.name}",
-        text=f"clipped({base!r})",
-        made_by=(clipped, (base,)),
+        wrap(base.step),
+        slots=(*base.slots, *slots),
+        hyper=tuple(dict.fromkeys((*open_ones, *letters, *base.defaults))),
+        name=f"{made_by[0].__name__}_{base.name}",
+        made_by=made_by,
     )
-    made.__doc__ = f"{base.name} with each gradient shortened to length `threshold` where it is longer."
     made.defaults = dict(base.defaults)
     if base.has_first_step:
-        made.first_step = shorten(base.first_step)
+        made.first_step = wrap(base.first_step)
     return made.at(**{n: v for n, v in rule.setting.items() if base.defaults.get(n) is not v})
+
+
+def _shortened(arrow: Any, threshold: Any) -> Any:
+    length = _norm(arrow, threshold)
+    # Where there is nothing to shorten, the factor is exactly 1.
+    longer, where = length > threshold, namespace(length).where
+    return arrow * where(longer, threshold / where(longer, length, threshold), 1.0)
 
 
 def _refuse_unpositive(threshold: Any) -> None:
@@ -224,6 +250,51 @@ def _refuse_unpositive(threshold: Any) -> None:
         return
     if not least > 0:
         raise RuleError(f"threshold is {least:g}; give a positive length.")
+
+
+def lookahead(rule: Rule) -> Rule:
+    """`rule` for `sync_period` steps, then a share of the way it came: fast steps, and a slow point behind.
+
+    Where t passes a multiple of `sync_period`, the slot ``slow`` moves by `slow_step_size` of the way to
+    theta, and theta returns to it. The other slots go on. The authors take 5 and 1/2, and report ``slow``.
+
+    Raises
+    ------
+    RuleError
+        What is no rule.
+
+    Notes
+    -----
+    Around a linear rule this one is linear and periodic: it has no limit as t → ∞, and ``.at(t=...)`` reads
+    one step of a period.
+
+    Source: Zhang, Lucas, Hinton and Ba 2019, Algorithm 1.
+
+    Examples
+    --------
+    >>> from momentum_lib import gradient_descent, run
+    >>> rule = lookahead(gradient_descent.at(eta=0.5)).at(sync_period=2, slow_step_size=0.5)
+    >>> run(rule, lambda x: x, 8.0, 4).theta
+    array([8.   , 4.   , 5.   , 2.5  , 3.125])
+    """
+    counts = a_rule(rule).counts
+
+    def follow(step: Callable[..., Any]) -> Callable[..., Any]:
+        def followed(*args: Any, sync_period: Any, slow_step_size: Any, t: Any, **letters: Any) -> Any:
+            if isinstance(t, float) and t == LIMIT:
+                raise no_limit(f"lookahead({rule.name})")
+            *state, slow, grad = args
+            theta, *rest = as_tuple(step(*state, grad, **letters | ({"t": t} if counts else {})))
+            now = _passes(t, sync_period)
+            slow = slow + now * (slow_step_size * (theta - slow))
+            return theta * (now == 0) + slow * now, *rest, slow
+
+        return followed
+
+    letters = ("sync_period", "slow_step_size", "t")
+    made = _wrapped(rule, follow, (lookahead, (rule.base,)), letters, ("slow",))
+    made.base.__doc__ = f"{rule.name}, drawn back to a slow point each `sync_period` steps."
+    return made
 
 
 def _signum(theta: Any, m: Any, grad: Any, *, eta: Any, gamma: Any) -> Any:
@@ -409,7 +480,7 @@ adamw: Final = Rule(_adamw, name="adamw")
 nadam: Final = Rule(_nadam, name="nadam")
 muon: Final = Rule(_muon, name="muon")
 
-#: The rules of this module by name; `function_restart` and `clipped` make more.
+#: The rules of this module by name; `function_restart`, `clipped` and `lookahead` make more.
 NONLINEAR: Final[dict[str, Rule]] = {
     made.name: made
     for made in (

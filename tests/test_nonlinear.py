@@ -19,6 +19,7 @@ from momentum_lib.nonlinear import (
     function_restart,
     gradient_restart,
     lion,
+    lookahead,
     muon,
     nadam,
     normalized_momentum,
@@ -28,6 +29,7 @@ from momentum_lib.parts import Parts, namespace
 from momentum_lib.problems import Quadratic, Rosenbrock
 from momentum_lib.schedules import nesterov_sequence
 from momentum_lib.spectrum.probing import iteration_matrix
+from momentum_lib.symbolic import characteristic_polynomial
 
 F = Quadratic([1.0, 0.3, 0.01], minimizer=[1, 2, 3])
 EVERY = [
@@ -42,15 +44,21 @@ EVERY = [
     nadam.at(eta=0.01),
     muon.at(eta=0.01),
     clipped(heavy_ball.at(eta=0.1, gamma=0.9)).at(threshold=0.5),
+    clipped(heavy_ball.at(eta=0.1, gamma=0.9), "step").at(threshold=0.5),
+    lookahead(adam.at(eta=0.02)).at(sync_period=5, slow_step_size=0.5),
 ]
 
 
-@pytest.mark.parametrize("rule", EVERY, ids=lambda r: r.name)
+def by_text(rule):
+    return rule.text
+
+
+@pytest.mark.parametrize("rule", EVERY, ids=by_text)
 class TestEveryNonlinearRule:
     def test_it_is_refused_as_a_matrix(self, rule):
         scalar = function_restart(lambda x: x**2).at(eta=0.5)  # a matrix is read on numbers
         with pytest.raises(NotLinear):
-            iteration_matrix(scalar if rule.name == "function_restart" else rule, 0.7)
+            iteration_matrix(scalar if rule.name == "function_restart" else rule.at(t=3), 0.7)
         assert rule.name not in RULES
 
     def test_a_grid_is_the_loop_over_it(self, rule):
@@ -77,7 +85,8 @@ class TestEveryNonlinearRule:
 
     def test_it_starts_at_rest_and_travels(self, rule):
         theta, *others = rule.init(np.array([1.0, 2.0]))
-        assert all((slot == 0).all() for slot in others)
+        still = [slot for name, slot in zip(rule.slots[1:], others, strict=True) if name != "slow"]
+        assert all((slot == 0).all() for slot in still)
         there = pickle.loads(pickle.dumps(rule))
         assert (repr(there), there.slots, there.hyper) == (repr(rule), rule.slots, rule.hyper)
         assert run(there, F.grad, np.zeros(3), 9).theta[-1] == pytest.approx(
@@ -90,7 +99,7 @@ BITS = {
     "gradient_restart": "e9b557671ff8c454", "function_restart": "5410a8727d3760b5",
     "fixed_restart": "0c45894dcb646790", "signum": "b8792aef04142593", "lion": "ec259e44fe8191cb",
     "normalized_momentum": "8c50cfb3253fbf48", "adam": "b6909393cd78204a",
-    "clipped_heavy_ball": "fc248e9e01bcf8a6",
+    "clipped(heavy_ball)": "fc248e9e01bcf8a6",
 }  # fmt: skip
 
 
@@ -114,7 +123,7 @@ class TestEveryLibrarysArrays:
 
     @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-12)])
     @pytest.mark.parametrize("library", ["numpy", "jax", "torch"])
-    @pytest.mark.parametrize("rule", [r for r in EVERY if r.name != "muon"], ids=lambda r: r.name)
+    @pytest.mark.parametrize("rule", [r for r in EVERY if r.name != "muon"], ids=by_text)
     def test_a_point_in_parts_takes_the_steps_of_the_whole_point(self, rule, library, dtype, tolerance):
         module = importlib.import_module("jax.numpy") if library == "jax" else pytest.importorskip(library)
         curvature, start = np.geomspace(0.02, 1, 7), np.linspace(-1, 2, 7)
@@ -127,19 +136,20 @@ class TestEveryLibrarysArrays:
         assert np.abs(np.concatenate([np.ravel(p) for p in parts]) - wanted).max() <= tolerance * 2
 
     @pytest.mark.skipif(np.__version__ < "2", reason="the bits are those of NumPy 2")
-    @pytest.mark.parametrize("rule", [r for r in EVERY if r.name in BITS], ids=lambda r: r.name)
+    @pytest.mark.parametrize("rule", [r for r in EVERY if r.text in BITS], ids=by_text)
     def test_numpys_bits_are_what_they_were(self, rule):
         told = hashlib.sha256()
         for start in (np.zeros(3), np.ones(3, np.float32), np.random.default_rng(0).standard_normal((4, 3))):
             for one in (rule, rule.at(eta=np.array([0.02, 0.1])))[: start.ndim]:
                 for slot in run(one, F.grad, start, 120).slots.values():
                     told.update((slot + 0.0).tobytes())
-        assert told.hexdigest()[:16] == BITS[rule.name]
+        assert told.hexdigest()[:16] == BITS[rule.text]
 
 
 def test_every_one_is_here_and_has_a_card_in_the_index_of_the_house():
-    assert {*NONLINEAR, "function_restart", "clipped_heavy_ball"} == {rule.name for rule in EVERY}
-    for rule in EVERY[:-1]:
+    made = {"function_restart", "clipped_heavy_ball", "lookahead_adam"}
+    assert {*NONLINEAR, *made} == {rule.name for rule in EVERY}
+    for rule in EVERY[:-3]:
         assert {*CARD_FIELDS, "Display"} <= set(rule.card) and "t+1" not in rule.__doc__
 
 
@@ -234,6 +244,91 @@ class TestClipping:
         assert (run(rule.at(threshold=1.0), F.grad, F.minimizer, 3).theta == F.minimizer).all()
         with pytest.raises(RuleError, match="threshold is 0"):
             run(rule.at(threshold=0.0), F.grad, F.minimizer, 3)
+
+
+class TestClippingBehindTheBuffer:
+    RULE = clipped(heavy_ball.at(eta=0.3, gamma=0.9), "step")
+
+    def test_it_is_optaxs_clip_behind_its_sgd(self):
+        optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
+        with jax.enable_x64(True):
+            chain = optax.chain(optax.sgd(0.3, 0.9), optax.clip_by_global_norm(0.4))
+            theta, path = jax.numpy.zeros(3), [np.zeros(3)]
+            state = chain.init(theta)
+            for _ in range(40):
+                updates, state = chain.update(jax.numpy.asarray(F.grad(np.asarray(theta))), state)
+                theta = optax.apply_updates(theta, updates)
+                path.append(np.asarray(theta))
+        mine = run(self.RULE.at(threshold=0.4), F.grad, np.zeros(3), 40)
+        assert mine.theta == pytest.approx(np.array(path), rel=1e-12, abs=1e-14)
+        steps = np.linalg.norm(np.diff(mine.theta, axis=0), axis=-1)
+        assert steps.max() <= 0.4 * (1 + 1e-12) and steps.min() < 0.399
+
+    def test_long_thresholds_change_nothing_and_another_place_is_refused(self):
+        plain = run(heavy_ball.at(eta=0.3, gamma=0.9), F.grad, np.zeros(3), 40).theta
+        assert run(self.RULE.at(threshold=99.0), F.grad, np.zeros(3), 40).theta == pytest.approx(
+            plain, rel=1e-13
+        )
+        with pytest.raises(RuleError, match="of is 'norm'; clip the 'gradient' or the 'step'"):
+            clipped(heavy_ball, "norm")
+
+
+class TestLookahead:
+    RULES = (
+        heavy_ball.at(eta=0.3, gamma=0.9),
+        adam.at(eta=0.1),
+        torch_sgd.at(eta=0.3, gamma=0.9, dampening=0.5),
+    )
+
+    @pytest.mark.parametrize("rule", RULES, ids=repr)
+    def test_it_is_the_two_loops_of_the_paper(self, rule):
+        """Six steps of the rule on its own clock, then half of the way back; what the rule keeps it keeps."""
+        fast, slow = run(rule, F.grad, np.zeros(3), 0), np.zeros(3)
+        slows = [slow]
+        for _ in range(5):
+            fast = run(rule, F.grad, None, 6, start=fast.state, t0=6 * (len(slows) - 1))
+            slow = slow + 0.5 * (fast.theta[-1] - slow)
+            fast = run(rule, F.grad, None, 0, start={**fast.state, rule.slots[0]: slow})
+            slows.append(slow)
+        mine = run(lookahead(rule).at(sync_period=6, slow_step_size=0.5), F.grad, np.zeros(3), 30)
+        assert mine.slots["slow"][::6] == pytest.approx(np.array(slows), rel=1e-12, abs=1e-14)
+        assert (mine.theta[::6] == mine.slots["slow"][::6]).all()
+
+    @pytest.mark.parametrize("name", ["sgd", "adam"])
+    def test_it_is_optaxs(self, name):
+        optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
+        fast, mine = {
+            "sgd": (optax.sgd(0.3, 0.9), heavy_ball.at(eta=0.3, gamma=0.9)),
+            "adam": (optax.adam(0.1), adam.at(eta=0.1)),
+        }[name]
+        with jax.enable_x64(True):
+            theirs = optax.lookahead(fast, sync_period=4, slow_step_size=0.3)
+            params = optax.LookaheadParams.init_synced(jax.numpy.zeros(3))
+            state, path = theirs.init(params), [np.zeros((2, 3))]
+            for _ in range(30):
+                gradient = jax.numpy.asarray(F.grad(np.asarray(params.fast)))
+                updates, state = theirs.update(gradient, state, params)
+                params = optax.apply_updates(params, updates)
+                path.append(np.array([params.fast, params.slow]))
+        ours = run(lookahead(mine).at(sync_period=4, slow_step_size=0.3), F.grad, np.zeros(3), 30)
+        both = np.stack([ours.theta, ours.slots["slow"]], axis=1)
+        assert both == pytest.approx(np.array(path), rel=1e-11, abs=1e-13)
+
+    def test_around_a_linear_rule_a_period_is_one_matrix(self):
+        """The product of those at t = 1, ..., 4, and none of them is a limit."""
+        rule = lookahead(heavy_ball.at(eta=0.3, gamma=0.9)).at(sync_period=4, slow_step_size=0.3)
+        period = np.linalg.multi_dot([iteration_matrix(rule.at(t=t), 0.7) for t in (4, 3, 2, 1)])
+        out = run(rule, lambda x: 0.7 * x, 1.0, 8)
+        assert (period @ period @ (1, 0, 1))[0] == pytest.approx(out.theta[-1], rel=1e-13)
+        with pytest.raises(RuleError, match="does not settle as t → ∞"):
+            iteration_matrix(rule, 0.7)
+        with pytest.raises(RuleError, match="does not settle as t → ∞"):
+            characteristic_polynomial(rule)
+
+    def test_a_share_of_the_whole_way_changes_nothing(self):
+        whole = lookahead(heavy_ball.at(eta=0.3, gamma=0.9)).at(sync_period=3, slow_step_size=1.0)
+        plain = run(heavy_ball.at(eta=0.3, gamma=0.9), F.grad, np.zeros(3), 40).theta
+        assert run(whole, F.grad, np.zeros(3), 40).theta == pytest.approx(plain, rel=1e-12, abs=1e-14)
 
 
 class TestMuon:
