@@ -204,6 +204,9 @@ def _parts_of_object(thing: Any) -> Iterator[Any]:
     """Its class and its settings; what has neither is refused."""
     yield type(thing)
     settings = getattr(thing, "__dict__", None)
+    if settings is not None:  # without what has been computed from it meanwhile
+        made = functools.cached_property
+        settings = {n: v for n, v in settings.items() if not isinstance(getattr(type(thing), n, None), made)}
     if dataclasses.is_dataclass(thing):
         yield from ((f.name, getattr(thing, f.name)) for f in dataclasses.fields(thing))
     elif settings is not None:

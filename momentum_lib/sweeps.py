@@ -7,23 +7,17 @@ again, what is done can be kept, and the frame depends on the arguments only, no
 
 from __future__ import annotations
 
-import dis
 import functools
-import hashlib
-import inspect
 import io
 import math
 import os
 import pickle
-import sys
-import sysconfig
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zipfile import BadZipFile
 
@@ -33,6 +27,7 @@ import numpy.typing as npt
 from momentum_lib.clock import Clock, a_rule, brief, count_of, numbers, reals, refuse_frozen
 from momentum_lib.collection import write_whole
 from momentum_lib.definition import Rule, is_schedule
+from momentum_lib.fingerprints import fingerprint
 from momentum_lib.runner import Run, names_to_record, run
 
 if TYPE_CHECKING:
@@ -430,100 +425,18 @@ def _measured(
     return values, np.broadcast_to(np.asarray(found, dtype=float), shape)
 
 
-# --- What a kept chunk is named by ------------------------------------------------------------------
-
-
 def _digest(*things: Any) -> str:
     """Sixteen letters for a sweep, the same in every process, others for every other sweep.
 
     Raises
     ------
     ValueError
-        Something that no bytes tell.
+        Something has neither code nor settings to tell it by.
     """
-    package = Path(__file__).parent
-    library = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(package.rglob("*.py"))]
-    told = io.BytesIO()
+    library = [file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py"))]
     try:
-        _Teller(told).dump((np.__version__, library, things))
-    except Exception as error:
+        return fingerprint(np.__version__, library, things)
+    except ValueError as error:
         raise ValueError(
-            f"this sweep cannot be told from its like, so nothing is kept of it ({error}); leave folder out, "
-            "or define rule, problem and measure of plain functions and numbers."
+            f"this sweep cannot be told from its like, so nothing is kept of it: {error} Or leave folder out."
         ) from error
-    return hashlib.sha256(told.getvalue()).hexdigest()[:16]
-
-
-class _Teller(pickle.Pickler):
-    """Writes down all that decides a result, to be compared and never read back.
-
-    A function is its code and the values it uses, a class of the reader's own its functions: either
-    may change under its name. What a property has cached is left out.
-    """
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file, protocol=4)
-        self.fast = True  # else it matters whether two equal texts are one object
-        self._told: set[int] = set()
-
-    def reducer_override(self, thing: Any) -> Any:
-        """What is written for a thing: the arguments of a `tuple` that is never made."""
-        if not isinstance(thing, FunctionType | type) and hasattr(thing, "__wrapped__"):
-            thing = inspect.unwrap(thing)  # jax.jit(f) is f
-        if isinstance(thing, ModuleType):
-            return tuple, (thing.__name__,)
-        if isinstance(thing, Rule):
-            return tuple, (thing.slots, thing.step, thing.first_step, dict(thing.setting))
-        if isinstance(thing, CodeType):
-            consts = [sorted(map(repr, c)) if isinstance(c, frozenset) else c for c in thing.co_consts]
-            return tuple, (thing.co_code, consts, thing.co_names)
-        if isinstance(thing, FunctionType) or (isinstance(thing, type) and _is_own(thing)):
-            parts = () if id(thing) in self._told else _parts(thing)
-            self._told.add(id(thing))
-            return tuple, (thing.__module__, thing.__qualname__, *parts)
-        cached = [
-            name
-            for name in getattr(thing, "__dict__", ())
-            if isinstance(getattr(type(thing), name, None), functools.cached_property)
-        ]
-        made: Any = thing.__reduce_ex__(4) if cached else ()
-        if len(made) > 2 and isinstance(made[2], dict):
-            return *made[:2], {name: made[2][name] for name in made[2] if name not in cached}, *made[3:]
-        return NotImplemented
-
-
-def _parts(thing: Any) -> tuple[Any, ...]:
-    """What a function or a class does, besides its name."""
-    if isinstance(thing, type):
-        members = [member for each in thing.__mro__ if _is_own(each) for member in vars(each).items()]
-        inner = [
-            (name, getattr(m, "__func__", getattr(m, "fget", getattr(m, "func", m)))) for name, m in members
-        ]
-        return tuple((n, m) for n, m in inner if isinstance(m, FunctionType) or not n.startswith("_"))
-    read = {name for code in _codes(thing.__code__) for name in _globals_of(code)} if _is_own(thing) else ()
-    used = {name: thing.__globals__[name] for name in sorted(read) if name in thing.__globals__}
-    cells = [cell.cell_contents for cell in thing.__closure__ or ()]
-    return thing.__code__, thing.__defaults__, thing.__kwdefaults__, cells, used
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield from _codes(inner)
-
-
-def _globals_of(code: CodeType) -> Iterator[str]:
-    return (i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
-
-
-def _is_own(thing: Any) -> bool:
-    """Whether a function or a class is the reader's: not of Python, this library or another package."""
-    file = getattr(sys.modules.get(thing.__module__), "__file__", None)
-    return thing.__module__ == "__main__" or (file is not None and not file.startswith(_INSTALLED))
-
-
-_INSTALLED: Final = (
-    *(sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
-    str(Path(__file__).parent),
-)

@@ -8,8 +8,8 @@ import types
 import pytest
 
 from momentum_lib import NONLINEAR, RULES, heavy_ball
+from momentum_lib.fingerprints import fingerprint
 from momentum_lib.learning import Autoencoder, Curves, Trial, carry_out, sharpness, train
-from momentum_lib.learning.fingerprints import fingerprint
 from momentum_lib.learning.training import describe
 
 jax = pytest.importorskip("jax", reason="JAX is not installed (extra learning)")
@@ -149,7 +149,7 @@ def test_what_cannot_tell_its_code_is_compiled_each_time_and_not_kept(tmp_path):
 
 
 def test_a_fingerprint_is_the_same_in_another_process():
-    code = "import types\nimport numpy\nfrom momentum_lib.learning.fingerprints import fingerprint\n"
+    code = "import types\nimport numpy\nfrom momentum_lib.fingerprints import fingerprint\n"
     code += CODE + "\nchosen = {'a', 'b', 'c'}\ndef picks(x):\n    return x in {'p', 'q', 'r'}, chosen\n"
     code += "print(fingerprint(step, bend, through, picks))"
     seen = {

@@ -253,7 +253,7 @@ def test_what_a_problem_has_computed_meanwhile_makes_no_other_sweep(tmp_path):
 
 
 def test_what_cannot_be_told_from_its_like_is_not_kept(tmp_path):
-    with pytest.raises(ValueError, match="nothing is kept of it .*leave folder out"):
+    with pytest.raises(ValueError, match="nothing is kept of it: lock has no settings .*leave folder out"):
         quiet(**USUAL | {"measure": partial(lambda lock, out: final(out), Lock())}, folder=tmp_path)
 
 

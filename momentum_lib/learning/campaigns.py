@@ -247,9 +247,12 @@ def _code() -> list[str]:
     import jax
 
     library = Path(__file__).parent.parent
-    parts = "datasets sequences weights tasks training campaigns fingerprints".split()
+    parts = "datasets sequences weights tasks training campaigns".split()
     files = [library / "learning" / f"{part}.py" for part in parts]
-    files += [library / f"{part}.py" for part in "definition rules nonlinear parts schedules clock".split()]
+    files += [
+        library / f"{part}.py"
+        for part in "definition fingerprints rules nonlinear parts schedules clock".split()
+    ]
     return [jax.__version__, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)]
 
 

@@ -29,7 +29,7 @@ from momentum_lib.adapters.edges import one_number
 from momentum_lib.clock import Clock, count_of
 from momentum_lib.collection import needs, write_whole
 from momentum_lib.definition import Rule, RuleError
-from momentum_lib.learning.fingerprints import fingerprint, is_installed
+from momentum_lib.fingerprints import fingerprint, is_installed
 from momentum_lib.learning.tasks import Task
 from momentum_lib.parts import Parts
 from momentum_lib.schedules import Schedule
