@@ -33,10 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import nbformat
 import psutil
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from momentum_lib.collection import (
     Execution,
@@ -46,6 +43,13 @@ from momentum_lib.collection import (
     output_texts,
     write_together,
 )
+
+# Else jsonschema, beneath nbformat, builds a grammar that no notebook is held against: 1.6 s of every start.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+import nbformat  # noqa: E402
+from nbclient import NotebookClient  # noqa: E402
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError  # noqa: E402
 
 __all__ = ["FIGURE_KINDS", "Outcome", "execute", "normalize", "tidy_before_saving"]
 

@@ -617,6 +617,14 @@ def test_help_is_quick():
     assert "reproduce" in shown and shown.endswith("[]\n")
 
 
+def test_a_run_starts_without_what_no_notebook_is_held_against():
+    code = (
+        "import sys, momentum_lib.execution; print([m for m in ('lark', 'jsonschema') if m in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown == "['jsonschema']\n"
+
+
 def test_normalizing_twice_changes_nothing_and_drops_what_is_of_this_run():
     cell = new_code_cell("1", execution_count=7, metadata={"tags": ["hide"], "execution": {"iopub": "2026"}})
     cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "1"}, execution_count=7)]
