@@ -20,7 +20,6 @@ from momentum_lib import (
     published,
     rule,
     run,
-    torch_nesterov,
     torch_sgd,
     triple_momentum,
 )
@@ -176,71 +175,6 @@ def test_what_an_edge_cannot_take_is_refused(edge, given, sentence):
     pytest.importorskip(edge)
     with pytest.raises(RuleError, match=sentence):
         ITERATES[edge](given)
-
-
-# --- optax ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("gamma", [0.0, 0.5, 0.9])
-@pytest.mark.parametrize(("r", "flag"), [(torch_sgd, False), (torch_nesterov, True)], ids=repr)
-def test_optax_adapter_is_optaxs_own_sgd(jax, r, flag, gamma):
-    import optax
-
-    native = optax_iterates(optax.sgd(0.1, gamma, nesterov=flag), False)
-    assert apart(optax_iterates(as_optax(r.at(eta=0.1, gamma=gamma)), False), native) <= TOLERANCE
-
-
-def test_optax_takes_traced_letters(jax):
-    """What JAX hands over in place of a number: one map over eta, and the slope along it."""
-
-    def end(eta):
-        transformation, theta = as_optax(heavy_ball.at(eta=eta, gamma=0.5)), jax.numpy.asarray(START)
-        state = transformation.init(theta)
-        for _ in range(3):
-            updates, state = transformation.update(MATRIX @ theta, state, theta)
-            theta = theta + updates
-        return theta
-
-    etas = np.array([0.1, 0.3])
-    alone = [run(heavy_ball.at(eta=eta, gamma=0.5), lambda x: MATRIX @ x, START, 3).theta[-1] for eta in etas]
-    assert np.asarray(jax.vmap(end)(jax.numpy.asarray(etas))) == pytest.approx(np.array(alone), rel=1e-12)
-    rise = (np.asarray(end(0.3 + 1e-6)) - np.asarray(end(0.3 - 1e-6))) / 2e-6
-    assert np.asarray(jax.jacfwd(end)(0.3)) == pytest.approx(rise, rel=1e-6)
-
-
-def test_optax_look_ahead_without_a_gradient_function_says_what_to_use(jax):
-    with pytest.raises(RuleError, match=r"theta - gamma\*v.*pass grad_fn=jax.grad.*torch_nesterov"):
-        optax_iterates(as_optax(nesterov.at(eta=0.1, gamma=0.9)), grad_fn=False)
-    transformation = as_optax(heavy_ball.at(eta=0.1, gamma=0.9))
-    with pytest.raises(RuleError, match="update.gradients, state, params."):
-        transformation.update(START, transformation.init(START))
-
-
-def test_a_students_rule_trains_a_jax_model(jax):
-    """A tree of parameters, in a chain with another transformation, in float32, jitted and donated."""
-    import optax
-
-    key = jax.random.PRNGKey(0)
-    params = {"in": 0.5 * jax.random.normal(key, (4, 8), "float32"), "out": jax.numpy.ones(8, "float32") / 8}
-    data = jax.numpy.linspace(-2, 2, 80, dtype="float32").reshape(20, 4)
-
-    def loss(p):
-        return ((jax.numpy.tanh(data @ p["in"]) @ p["out"] - jax.numpy.sin(data).sum(1)) ** 2).mean()
-
-    own = as_optax(students_own.at(eta=0.05, gamma=linear_ramp(0.5, 0.8, 9)))
-    optimizer = optax.chain(optax.clip_by_global_norm(10.0), own)
-
-    def step(params, state):
-        value, gradient = jax.value_and_grad(loss)(params)
-        updates, state = optimizer.update(gradient, state, params, grad_fn=jax.grad(loss))
-        return optax.apply_updates(params, updates), state, value
-
-    step, state, losses = jax.jit(step, donate_argnums=(0, 1)), optimizer.init(params), []
-    for _ in range(60):
-        params, state, value = step(params, state)
-        losses.append(float(value))
-    assert losses[-1] < losses[0] / 5
-    assert params["in"].dtype == "float32"
 
 
 # --- PEPit ------------------------------------------------------------------------------------------
