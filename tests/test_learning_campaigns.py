@@ -84,6 +84,22 @@ def test_any_executor_carries_the_same_frame(pool, here):
         pd.testing.assert_frame_equal(quiet(TRIALS, executor), here, check_exact=True)
 
 
+def test_a_training_that_is_lost_with_its_worker_is_carried_again(here, tmp_path):
+    class Losing(ThreadPoolExecutor):
+        asked = 0
+
+        def submit(self, *arguments):
+            self.asked += 1
+            return super().submit(*((lose,) if self.asked <= 2 else arguments))
+
+    def lose():
+        raise OSError("out of reach")
+
+    with Losing(1) as pool:
+        assert quiet(TRIALS, pool, folder=tmp_path).equals(here)
+    assert pool.asked == len(TRIALS) + 2 and len(list(tmp_path.iterdir())) == len(TRIALS)
+
+
 def test_a_pool_that_forks_is_refused_before_it_hangs():
     with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
         with pytest.raises(ValueError, match=r"This pool forks, and a fork of JAX hangs; .*\"spawn\""):

@@ -19,7 +19,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from momentum_lib.collection import Execution, check_name, find_root, write_whol
 from momentum_lib.definition import Rule
 from momentum_lib.learning.tasks import Task
 from momentum_lib.learning.training import Measure, describe_training, train
-from momentum_lib.sweeps import progress_bar
+from momentum_lib.sweeps import carried, progress_bar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +90,8 @@ def carry_out(
     ----------
     trials : iterable of Trial
     executor : concurrent.futures.Executor, optional
-        Carries the trials; without one they run here, in order. Start processes by ``spawn``: JAX runs
+        Carries the trials; without one they run here, in order. One that is lost with its worker is carried
+        again. Start processes by ``spawn``: JAX runs
         threads, and a fork would copy their locks. Rules and tasks of your own reach another process by name
         and so stand in a module, not in a notebook.
     folder : path, optional
@@ -145,21 +146,13 @@ def _carried(
             left.append(number)
         else:
             yield number, _named(trials[number], records)
-    if executor is None:
-        for number in left:
-            yield number, _named(trials[number], _trained(trials[number], files[number]))
-        return
     context = getattr(executor, "_mp_context", None)  # of a pool of processes
     if context is not None:
         _check_pool(context.get_start_method(), [trials[number] for number in left])
-    futures = {executor.submit(_trained, trials[number], files[number]): number for number in left}
-    try:
-        for future in as_completed(futures):
-            number = futures[future]
-            yield number, _named(trials[number], future.result())
-    finally:  # one that failed is told now, not after hundreds of others
-        for future in futures:
-            future.cancel()
+    for number, records in carried(_train, ((number, (trials[number],)) for number in left), executor):
+        if (file := files[number]) is not None:  # here, where the folder is: a worker may have other disks
+            write_whole(file, json.dumps(records).encode())
+        yield number, _named(trials[number], records)
 
 
 def _check_pool(start_method: str, trials: Sequence[Trial]) -> None:
@@ -199,14 +192,6 @@ def _kept(file: Path) -> list[dict[str, Any]] | None:
     file.replace(aside)
     warnings.warn(f"{file} was broken: set aside as {aside.name}, trained again.", stacklevel=2)
     return None
-
-
-def _trained(trial: Trial, file: Path | None) -> list[dict[str, Any]]:
-    """Train, and keep the records."""
-    records = _train(trial)
-    if file is not None:
-        write_whole(file, json.dumps(records).encode())
-    return records
 
 
 def _named(trial: Trial, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
