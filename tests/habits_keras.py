@@ -73,6 +73,7 @@ def trained(optimizer, model=None, epochs=2, floatx="float64", callbacks=()):
     import keras
 
     keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(floatx)  # else that of the first model stays
     keras.utils.set_random_seed(0)
     layers = keras.layers
     model = model or keras.Sequential([keras.Input((4,)), layers.Dense(8, "tanh"), layers.Dense(1)])
@@ -132,7 +133,7 @@ def its_steps_are_those_of_keras_own_sgd_eager_and_compiled():
             gamma, tolerance = {"float64": (GAMMA, 1e-12), "float32": (0.9, 1e-6)}[floatx]
             ours = trained(as_keras(r.at(eta=0.02, gamma=gamma)), floatx=floatx)[1]
             theirs = trained(keras.optimizers.SGD(0.02, gamma, **flags), floatx=floatx)[1]
-            assert apart(ours, theirs) < tolerance, (r, floatx)
+            assert ours.dtype == floatx and apart(ours, theirs) < tolerance, (r, floatx)
 
 
 @habit
