@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from momentum_lib import publishing
 from momentum_lib.collection import Execution, Notebook
 
 read = functools.cache(Notebook)
@@ -30,6 +31,19 @@ def pytest_configure(config):
     atexit.register(shutil.rmtree, drawn, ignore_errors=True)
     committed = Path(__file__).with_name("figures")
     os.environ.update(Execution(figures=drawn, figures_reference=str(committed)).variables)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, driven by Playwright; where there is none, what needs it is skipped by name."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (group dev)")
+    if (path := publishing.chromium()) is None:
+        pytest.skip("needs Chromium (apt-get install chromium)")
+    with (
+        playwright.sync_playwright() as run,
+        run.chromium.launch(executable_path=path, args=["--no-sandbox"]) as made,
+    ):
+        yield made
 
 
 def missing(item):

@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-__all__ = ["archive", "build", "print_sheet"]
+__all__ = ["archive", "build", "chromium", "print_sheet"]
 
 #: What Sphinx is told to load, and what finds the formulas and the references.
 _NEEDS: Final = ("sphinx", "myst_nb", "sphinx_book_theme", "pybtex", "sphinx-mathjax-offline")
@@ -51,10 +51,14 @@ def build(root: Path, folder: Path) -> Path:
     return site
 
 
+def chromium() -> str | None:
+    """Where this machine has a Chromium, or one of its kin."""
+    return next(filter(None, map(shutil.which, _BROWSERS)), None)
+
+
 def print_sheet(site: Path) -> str:
     """Print the site's sheet into a PDF beside it; tells where, or why not."""
-    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if browser is None:
+    if (browser := chromium()) is None:
         return (
             "The sheet was not printed: there is no Chromium; open sheet.html and print it from your browser."
         )

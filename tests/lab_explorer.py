@@ -7,7 +7,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,10 +15,7 @@ import urllib.request
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("anywidget")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 SOURCE = "from momentum_lib import explore, heavy_ball\npage = explore(heavy_ball)\npage"
 #: What the front ends themselves complain of, without an explorer too.
@@ -70,38 +66,32 @@ def server(tmp_path_factory):
 
 
 @pytest.mark.parametrize("door", ["lab/tree", "notebooks"], ids=["JupyterLab", "Notebook 7"])
-def test_the_widget_shows_and_is_moved(server, door):
+def test_the_widget_shows_and_is_moved(browser, server, door):
     address, token = server
     complaints = []
-    with playwright.sync_playwright() as api:
-        browser = api.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.set_default_timeout(120_000)
-        page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{address}/{door}/play.ipynb?token={token}")
-        page.locator(".jp-Cell .cm-content").first.click()
-        page.wait_for_selector("[data-status=idle]", state="attached")
-        page.keyboard.press("Control+Enter")
-        meaning = page.locator(".explorer .meaning:not(:empty)")
-        meaning.wait_for()
-        eta = page.get_by_role("slider", name="eta", exact=True)
-        before = float(eta.input_value())
-        eta.focus()
-        for _ in range(3):
-            page.keyboard.press("ArrowRight")
-        assert float(eta.input_value()) == before + 3 and eta.evaluate(
-            "one => one === document.activeElement"
-        )
-        told = meaning.inner_text()
-        knob = page.locator(".explorer .map .knob")
-        box = knob.bounding_box()
-        page.mouse.move(box["x"] + 22, box["y"] + 22)
-        page.mouse.down()
-        page.mouse.move(box["x"] + 122, box["y"] + 62, steps=3)
-        page.mouse.up()
-        page.wait_for_function(
-            "told => document.querySelector('.explorer .meaning').textContent !== told", arg=told
-        )
-        assert [text for text in complaints if not THEIRS.search(text)] == []
-        browser.close()
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(120_000)
+    page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{address}/{door}/play.ipynb?token={token}")
+    page.locator(".jp-Cell .cm-content").first.click()
+    page.wait_for_selector("[data-status=idle]", state="attached")
+    page.keyboard.press("Control+Enter")
+    meaning = page.locator(".explorer .meaning:not(:empty)")
+    meaning.wait_for()
+    eta = page.get_by_role("slider", name="eta", exact=True)
+    before = float(eta.input_value())
+    for _ in range(3):
+        eta.press("ArrowRight")
+    assert float(eta.input_value()) == before + 3 and eta.evaluate("one => one === document.activeElement")
+    told = meaning.inner_text()
+    knob = page.locator(".explorer .map .knob")
+    box = knob.bounding_box()
+    page.mouse.move(box["x"] + 22, box["y"] + 22)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 122, box["y"] + 62, steps=3)
+    page.mouse.up()
+    page.wait_for_function(
+        "told => document.querySelector('.explorer .meaning').textContent !== told", arg=told
+    )
+    assert [text for text in complaints if not THEIRS.search(text)] == []

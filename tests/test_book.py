@@ -81,6 +81,7 @@ def shorten(path):
 
 def test_there_is_a_page_for_everything(pages):
     expected = {"index", "claims", "gallery", "glossary", "notation", "sheet", "references", "CONTRIBUTING"}
+    expected |= {"past_one_machine"}
     expected |= {f"notebooks/{notebook.stem}" for notebook in KNOWN}
     expected |= {f"notebooks/{file.stem}" for file in (ROOT / "notebooks").glob("*.md")}
     rules = [name for name, r in momentum_lib.RULES.items() if r.__module__ == "momentum_lib.rules"]
@@ -234,25 +235,13 @@ def test_the_archive_holds_site_and_notebooks_and_what_they_need(tmp_path):
     ]
 
 
-# In a browser. Debian's Chromium, with the network off.
+# In a browser (conftest.py), with the network off.
 
 KINDS = (
     "index", "notebooks/04_draw_the_stability_region", "notebooks/06_damp_the_oscillation", "rules/index",
     "rules/heavy_ball", "rules/pid", "rules/adam", "claims", "gallery", "glossary", "notation", "sheet",
     "references", "api/index", "api/problems", "CONTRIBUTING", "search",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (group dev)")
-    path = next(filter(None, map(shutil.which, publishing._BROWSERS)), None)
-    if path is None:
-        pytest.skip("needs Chromium")
-    with playwright.sync_playwright() as run:
-        made = run.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 def opened(browser, site, page, *, width=1280, scheme="light"):

@@ -580,7 +580,6 @@ def test_there_are_ten_projects():
 
 # ------------------------------------------------------------------------------------- slides and print
 
-CHROMIUM = shutil.which("chromium")
 #: The gate looks at three; the rest is looked at by `pytest --whole`.
 SAMPLED = [
     pytest.param(n, id=n.number, marks=[] if n.number in ("02", "10", "15") else pytest.mark.whole)
@@ -598,20 +597,9 @@ WIDE = """() => [...document.querySelectorAll('body *')].filter(e => e.clientWid
     ).map(e => e.textContent.slice(0, 60))"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium, with every request but for the file itself counted."""
-    if not CHROMIUM:
-        pytest.skip("needs Chromium (apt-get install chromium)")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as run:
-        made = run.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
-
-
 @pytest.fixture
 def opened(browser, place):
+    """A page with every request but for the file itself counted."""
     pages = []
 
     def see(kind, number, **size):

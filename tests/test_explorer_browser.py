@@ -1,7 +1,6 @@
 """The explorer in a real browser: it makes the numbers of `run`, answers hand and key."""
 
 import re
-import shutil
 import zlib
 
 import numpy as np
@@ -21,10 +20,6 @@ from momentum_lib import (
     spectral_radius,
 )
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-
 
 def cautious(theta, v, h, grad, *, lr, mu, cut=0.5):
     """A student's rule: two velocities, the gradient read twice, the second time ahead and cut."""
@@ -40,13 +35,6 @@ cautious = Rule(cautious)
 STEPPED = {**RULES, "cautious": cautious} | {
     n: NONLINEAR[n] for n in ("fixed_restart", "signum", "lion", "adam")
 }
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as api:
-        with api.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]) as browser:
-            yield browser
 
 
 @pytest.fixture(scope="module")

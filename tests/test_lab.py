@@ -11,12 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("playwright")
-from playwright.sync_api import sync_playwright
-
 ROOT = Path(__file__).resolve().parent.parent
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium (apt-get install chromium)")
 SECONDS = 240_000  # of waiting, in milliseconds: ends what hangs, tests no speed
 
 
@@ -31,7 +26,7 @@ def collection(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lab(collection, tmp_path_factory):
+def lab(browser, collection, tmp_path_factory):
     """The page that `momentum lab` opens, and what its console said."""
     log = tmp_path_factory.mktemp("lab") / "log"
     home = dict.fromkeys(("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "HOME"), str(log.parent))
@@ -42,18 +37,15 @@ def lab(collection, tmp_path_factory):
         while not (found := re.search(r"http://localhost:\d+/lab\S+", log.read_text())):
             assert server.poll() is None, log.read_text()
             time.sleep(0.2)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            page = browser.new_page()
-            page.set_default_timeout(SECONDS)
-            said = []
-            page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-            page.on("pageerror", lambda error: said.append(str(error)))
-            page.goto(found[0])
-            page.wait_for_selector(".jp-Notebook")
-            page.get_by_text("| Idle").wait_for()
-            yield page, said
-            browser.close()
+        page = browser.new_page()
+        page.set_default_timeout(SECONDS)
+        said = []
+        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(found[0])
+        page.wait_for_selector(".jp-Notebook")
+        page.get_by_text("| Idle").wait_for()
+        yield page, said
     finally:
         server.terminate()
         server.wait()
