@@ -105,6 +105,22 @@ class TestEveryProblem:
             slope = change / way
         assert (slope >= problem.mu - 1e-9).all() and (slope <= problem.L + 1e-9).all()
 
+    def test_jax_computes_the_same_with_its_own_arrays_or_says_why_not(self, problem):
+        jax, theta = pytest.importorskip("jax"), points(problem, (2, 3))
+        with jax.enable_x64(True):
+            for function in (problem.value, problem.grad):
+                try:
+                    traced = jax.jit(function)(jax.numpy.array(theta))
+                except ValueError as error:
+                    assert "start from a NumPy array" in str(error)
+                    assert isinstance(getattr(problem, "matrix", None), scipy.sparse.sparray)
+                except jax.errors.JAXTypeError:
+                    assert problem.name in ("rosen", "point by point")  # functions that are NumPy's
+                else:
+                    ours = function(theta)
+                    assert traced.dtype == ours.dtype
+                    assert traced == pytest.approx(ours, rel=1e-12, abs=1e-12)
+
     def test_batches_broadcast_and_the_dtype_is_kept(self, problem):
         theta = points(problem, (2, 3))
         grad, value = problem.grad(theta), problem.value(theta)

@@ -12,7 +12,16 @@ import scipy.sparse
 from momentum_lib.clock import Clock
 from momentum_lib.definition import RULES, Rule, RuleError
 from momentum_lib.nonlinear import NONLINEAR, clipped
-from momentum_lib.problems import LeastSquares, Minibatch, Noisy, Quadratic
+from momentum_lib.problems import (
+    Beale,
+    GoujaudCycle,
+    LeastSquares,
+    Logistic,
+    Minibatch,
+    Noisy,
+    Quadratic,
+    Rosenbrock,
+)
 from momentum_lib.rules import aggregated, bias_corrected, gradient_descent, heavy_ball, nesterov, torch_sgd
 from momentum_lib.runner import run
 from momentum_lib.schedules import bias_correction, linear_ramp, warmup
@@ -61,6 +70,83 @@ def test_the_first_step_is_used_once_and_start_sets_a_slot():
     assert made.slots["v"].tolist() == [[[1, 2]] * 2, [[0.5, 1]] * 2], "and is spread over the grid"
     none = run(HB, BOWL.grad, START, 0)
     assert (none.theta.tolist(), none.queries.shape, none.diverged_at) == ([START], (0, 2), None)
+
+
+# --- pieces, and JAX ----------------------------------------------------------------------------------
+
+PLANE = [
+    Rosenbrock(),
+    Beale(),
+    GoujaudCycle(5, 2.4, 0.6, 0.02, 1),
+    Quadratic([1.0, 9.0], rotation=3, linear=[1, 2]),
+    Logistic([[1.0, 2.0], [-2.0, 0.5], [0.5, -1.0]], [1, 0, 0], ridge=0.1),
+]
+
+
+def on_a_grid(rule):
+    letters = usual(rule)
+    name = (*rule.step_letters, *rule.momentum_letters)[0]
+    return rule.at(**letters | {name: 0.01 * letters[name] * np.linspace(0.1, 1, 35).reshape(5, 7)})
+
+
+@pytest.mark.parametrize("rule", EVERY, ids=repr)
+@pytest.mark.parametrize("problem", PLANE, ids=repr)
+def test_a_grid_in_pieces_is_the_grid_at_once_bit_for_bit(rule, problem, monkeypatch):
+    rule = on_a_grid(rule)
+    whole = run(rule, problem.grad, START, 9, every=2)
+    monkeypatch.setattr("momentum_lib.runner._PIECE", 17)  # nine cells at most
+    cut = run(rule, problem.grad, START, 4, every=2).resume(5)
+    assert all(same_bits(cut.slots[n], whole.slots[n]) for n in rule.slots)
+    assert all(same_bits(cut.state[n], whole.state[n]) for n in rule.slots)
+    assert same_bits(cut.queries, whole.queries) and same_bits(cut.diverged_at, whole.diverged_at)
+
+
+@pytest.mark.parametrize(
+    ("rule", "every", "record"),
+    [*((rule, 3, None) for rule in EVERY), (nesterov, 1, None), (torch_sgd, 1, None), (nesterov, 4, "theta")],
+    ids=repr,
+)
+def test_a_run_in_jax_is_the_run_in_numpy(rule, every, record, monkeypatch):
+    jax, problem = pytest.importorskip("jax"), PLANE[-1]  # no chaos, whatever the setting
+    last = (*rule.step_letters, *rule.momentum_letters)[-1]
+    rule = on_a_grid(rule)
+    if rule.step_letters + rule.momentum_letters != (last,):  # a schedule beside the grid
+        rule = rule.at(**{last: linear_ramp(rule.setting[last] / 2, rule.setting[last], 5)})
+    monkeypatch.setattr("momentum_lib.runner._PIECE", 17)
+    with jax.enable_x64(True):
+        start = jax.numpy.array(START)
+    ours = run(rule, problem.grad, START, 8, every=every, record=record)
+    theirs = run(rule, problem.grad, start, every, every=every, record=record).resume(8 - every)
+    assert theirs.slots.keys() == ours.slots.keys() and theirs.t.tolist() == ours.t.tolist()
+    assert same_bits(theirs.diverged_at, ours.diverged_at)
+    for name, values in ours.slots.items():
+        assert isinstance(theirs.slots[name], jax.Array)
+        np.testing.assert_allclose(theirs.slots[name], values, 1e-9, 1e-9)
+    if record is None:
+        np.testing.assert_allclose(theirs.queries, ours.queries, 1e-9, 1e-9)
+
+
+def test_jax_keeps_its_types_and_counts_divergence():
+    jax = pytest.importorskip("jax")
+    for dtype in ("float32", "float16", "bfloat16", "complex64", "int32"):
+        made = run(HB, lambda x: x, jax.numpy.ones(2, dtype), 3)
+        assert made.theta.dtype == (dtype if dtype != "int32" else "float32")
+    for theta0 in (START, jax.numpy.array(START)):
+        far = run(heavy_ball.at(eta=[1e-4, 1e9], gamma=0.5), lambda x: 1e3 * x, theta0, 60)
+        assert far.diverged_at[0] == np.inf and 3 < far.diverged_at[1] < 60
+
+
+def test_what_jax_cannot_step_is_refused_with_a_sentence():
+    jax = pytest.importorskip("jax")
+    start = jax.numpy.array(START)
+    with pytest.raises(ValueError, match="Noisy is another function at every step"):
+        run(HB, Noisy(BOWL, 0.1), start, 3, rng=0)
+    with pytest.raises(ValueError, match="5 is no multiple of every=3"):
+        run(HB, BOWL.grad, start, 5, every=3).resume(1)
+    with pytest.raises(RuleError, match="JAX cannot trace grad"):
+        run(HB, lambda x: np.sin(x), start, 3)
+    with pytest.raises(RuleError, match=r"grad returned shape \(\) for theta of shape \(2,\)"):
+        run(HB, lambda x: x[0], start, 3)
 
 
 # --- going on -----------------------------------------------------------------------------------------

@@ -37,10 +37,16 @@ SETTINGS = {
     "robust_momentum": {"alpha": 0.5, "beta": 0.5, "gamma": 0.3},
     "triple_momentum": {"alpha": 1.0, "beta": 0.4, "gamma": 0.3, "delta": 0.2},
     "aggregated": {"eta": 0.5},
+    "averaged_heavy_ball": {"eta": 0.6, "gamma": 0.8, "k": 0.5},
+    "ema_mixture": {"eta": 0.2, "alpha": 2.0, "beta1": 0.5, "beta3": 0.9},
+    "optimistic_gradient": {"eta": 0.3, "gamma": 0.8},
+    "schedule_free": {"eta": 0.4, "beta": 0.9},
 }
 SHIPPED = {name: rule for name, rule in m.RULES.items() if rule.__module__.startswith("momentum_lib")}
 AT = {n: r.at(**SETTINGS.get(n, {"eta": 0.6, "gamma": 0.8})) for n, r in SHIPPED.items()}
 every_rule = pytest.mark.parametrize("rule", AT.values(), ids=AT)
+#: Rules of the step count that report an average over all steps.
+AVERAGES = ("averaged_heavy_ball", "schedule_free")
 unusual = pytest.mark.filterwarnings("ignore:gamma is")  # a run tells gamma > 1
 
 
@@ -281,7 +287,12 @@ def test_stability_limit_refuses_symbols():
         stability_limit(m.heavy_ball.at(gamma=sympy.Symbol("g")))
 
 
-@every_rule
+@pytest.mark.parametrize("name", AVERAGES)
+def test_an_average_of_all_steps_never_forgets_in_the_limit(name):
+    assert stability_limit(AT[name]) == 0
+
+
+@pytest.mark.parametrize("rule", [rule for name, rule in AT.items() if name not in AVERAGES], ids=repr)
 def test_stability_limit_separates_stable_from_unstable(rule):
     limit = float(stability_limit(rule))
     assert 0 < limit < math.inf

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from momentum_lib.clock import a_rule
 from momentum_lib.definition import Rule, RuleError
-from momentum_lib.spectrum.probing import probe, radius_of_quadratic, read, stack_columns, trace_det
+from momentum_lib.spectrum.probing import Reading, probe, radius_of_quadratic, read, stack_columns, trace_det
 
 __all__ = ["regimes", "spectral_radius", "stability_limit"]
 
@@ -45,20 +46,41 @@ def spectral_radius(rule: Rule, lam: Any) -> Any:
     >>> float(round(spectral_radius(heavy_ball.at(gamma=0.81), 0.5), 12))    # sqrt(gamma)
     0.9
     """
-    columns, shape = _columns(rule, lam)
-    with np.errstate(all="ignore"):
-        if len(columns) <= 2:
-            radius = radius_of_quadratic(*trace_det(columns))
-        else:
-            radius = np.abs(_eigenvalues(stack_columns(columns))).max(axis=-1)
-    return np.array(np.broadcast_to(radius, shape))[()]
-
-
-def _columns(rule: Rule, lam: Any) -> tuple[list[list[Any]], tuple[int, ...]]:
-    """The columns of the iteration matrix, and the shape of a map of them."""
     lam, reading = read(a_rule(rule).in_unit_steps(), lam)
-    shape = np.broadcast_shapes(lam.shape, reading.shape)
-    return [reading.advance(unit, lam) for unit in np.eye(len(rule.slots))], shape
+    out = np.empty(np.broadcast_shapes(lam.shape, reading.shape))
+
+    def whole(value: Any) -> Any:
+        return np.broadcast_to(value, out.shape) if np.ndim(value) else value
+
+    lam, reading = whole(lam), reading.part(whole)
+    for at in _pieces(out.shape):
+
+        def here(value: Any, at: Any = at) -> Any:
+            return value[at] if np.ndim(value) else value
+
+        columns = _columns(reading.part(here), here(lam))
+        with np.errstate(all="ignore"):
+            if len(columns) <= 2:
+                out[at] = radius_of_quadratic(*trace_det(columns))
+            else:
+                out[at] = np.abs(_eigenvalues(stack_columns(columns))).max(axis=-1)
+    return out[()]
+
+
+def _pieces(shape: tuple[int, ...], most: int = 2**14) -> Iterator[Any]:
+    """Indices that cut a map into pieces small enough to stay in cache on the way."""
+    axis = next((k for k in range(len(shape)) if math.prod(shape[k + 1 :]) <= most), None)
+    if axis is None:
+        yield ()
+        return
+    rows = max(1, most // max(1, math.prod(shape[axis + 1 :])))
+    for at in np.ndindex(shape[:axis]):
+        yield from ((*at, slice(low, low + rows)) for low in range(0, shape[axis], rows))
+
+
+def _columns(reading: Reading, lam: Any) -> list[list[Any]]:
+    """The columns of the iteration matrix."""
+    return [reading.advance(unit, lam) for unit in np.eye(len(reading.rule.slots))]
 
 
 def _eigenvalues(matrix: Array) -> Array:
@@ -95,7 +117,8 @@ def regimes(rule: Rule, lam: Any) -> Any:
     >>> regimes(heavy_ball.at(gamma=0.25), [0.01, 0.25, 1.0, 2.9, 4.0]).tolist()
     ['monotone', 'critical', 'oscillating', 'unstable', 'unstable']
     """
-    columns, shape = _columns(rule, lam)
+    lam, reading = read(a_rule(rule).in_unit_steps(), lam)
+    shape, columns = np.broadcast_shapes(lam.shape, reading.shape), _columns(reading, lam)
     with np.errstate(all="ignore"):
         if len(columns) <= 2:
             trace, det = trace_det(columns)
