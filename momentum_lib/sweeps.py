@@ -289,8 +289,8 @@ def _found(
         _, seed, number = pieces[piece]
         parts: dict[str, Any] = {}
         for (name, axis), place in zip(axes.items(), _places(shape, cuts[number]), strict=True):
-            low, first = place.min(), axis[place[0]]
-            parts[name] = first if is_schedule(first) else (numeric[name][low : place.max() + 1], low)
+            first = axis[place[0]]
+            parts[name] = first if is_schedule(first) else numeric[name][place.min() : place.max() + 1]
         return piece, (parts, shape, cuts[number], None if seed is None else (seed, number))
 
     for piece, found in carried(work, map(task, left), executor):
@@ -401,10 +401,10 @@ def _measured(
 ) -> _Found:
     """Run one chunk: (points, measures) numbers and (points,) steps of divergence.
 
-    What travels is a part of each axis and where it begins, not the letters of every point.
+    What travels is the part of each axis that the chunk spans, not the letters of every point.
     """
     letters = {
-        name: part if is_schedule(part) else part[0][place - part[1]]
+        name: part if is_schedule(part) else part[place - place.min()]
         for (name, part), place in zip(parts.items(), _places(shape, cut), strict=True)
     }
     rule = rule.at(**letters)
