@@ -153,7 +153,8 @@ def _kind() -> Any:
 
         def build(self, variables: Any) -> None:
             super().build(variables)
-            self._slots = self.add_optimizer_variables(variables, list(self._clock.rule.slots[1:]))
+            names, add = self._clock.rule.slots[1:], self.add_variable_from_reference
+            self._slots = [[add(variable, name) for variable in variables] for name in names]
 
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
             clock, place = self._clock, self._get_variable_index(variable)
