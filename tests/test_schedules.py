@@ -107,6 +107,20 @@ def test_the_sequence_is_the_recursion():
         nesterov_sequence()(1e30)
 
 
+def test_nesterovs_sequence_under_jax_is_that_of_its_table_and_goes_on_beyond():
+    jax = pytest.importorskip("jax")
+    t = np.array([1, 2, 3, 1000, 1 << 14, (1 << 14) + 1, 20_000, 10**6])
+    with jax.enable_x64(True):
+        traced = jax.jit(nesterov_sequence())(jax.numpy.asarray(t))
+    assert np.asarray(traced) == pytest.approx(nesterov_sequence()(t), rel=1e-11, abs=1e-15)
+
+
+@pytest.mark.parametrize("gamma", [-0.1, 1.0, 1.5])
+def test_a_momentum_outside_its_range_is_refused(gamma):
+    with pytest.raises(ValueError, match=r"give a momentum in \[0, 1\)"):
+        bias_correction(0.1, gamma)
+
+
 @pytest.mark.parametrize(
     ("schedule", "worst"), [(nesterov_sequence(), 0.012335), (nesterov_simple(), 0.012821)], ids=repr
 )
