@@ -350,6 +350,8 @@ def _rates(above: sympy.Poly, memories: sympy.Poly) -> list[Any]:
     if not all(share.is_Rational and share > 0 for share in shares) or sum(shares) > 1:
         return []
     count = math.lcm(*(int(share.q) for share in shares))
+    if count > 8:  # a mean of dozens of velocities explains nothing
+        return []
     rates = [r for r, share in zip(roots, shares, strict=True) for _ in range(int(share * count))]
     return [sympy.Integer(0)] * (count - len(rates)) + rates
 

@@ -14,6 +14,7 @@ from momentum_lib.rules import (
     aggregated,
     bias_corrected,
     ema,
+    ema_mixture,
     gradient_descent,
     heavy_ball,
     keras_nesterov,
@@ -217,6 +218,11 @@ def test_every_shipped_rule_is_itself(rule):
     found = identify(rule)
     assert found.rule.base is rule and (found.iterate, found.same_first_step) == SAME
     assert found.mapping == {name: sympy.Symbol(name) for name in rule.free}
+
+
+def test_a_mixture_is_itself_at_numbers_too_and_no_mean_of_21_velocities():
+    mixture = ema_mixture.at(eta=0.1, alpha=5, beta1=0.9, beta3=0.999)
+    assert identify(mixture).rule.base is ema_mixture
 
 
 def test_what_is_found_runs():
