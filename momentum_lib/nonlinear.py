@@ -73,7 +73,7 @@ def _nesterov_step(theta: Any, v: Any, weight: Any, grad: Any, eta: Any) -> tupl
 
 def _restart(now: Any, theta: Any, v: Any, weight: Any, restarts: Any) -> tuple[Any, Any, Any, Any]:
     """Start afresh from theta, at rest, where `now`, and count it."""
-    going = now == 0
+    going = now < 1  # `Parts` compare by order, part by part; by == they are one object or not
     return theta, v * going, weight * going, restarts + now
 
 

@@ -202,6 +202,23 @@ def test_t_counts_from_a_parameters_own_first_step():
     assert float((ends[0] - ends[1]).abs().max()) <= TOLERANCE
 
 
+def test_a_restart_is_counted_by_each_parameters_own_steps():
+    r = fixed_restart.at(eta=0.1, period=3)
+    early, late = (torch.full((1,), 3.0, dtype=torch.float64, requires_grad=True) for _ in "ab")
+    optimizer = as_torch(r)([early, late])
+
+    def there(points):
+        for p in points:
+            p.grad = p.detach().clone()
+
+    for _ in range(2):
+        optimizer.step(lambda: there([early]))
+    for _ in range(6):
+        optimizer.step(lambda: there([early, late]))
+    for p, steps in ((early, 8), (late, 6)):
+        assert p.item() == pytest.approx(run(r, lambda x: x, [3.0], steps).theta[-1, 0], rel=1e-12)
+
+
 def test_a_whole_point_is_whole_whoever_is_at_the_first_step():
     """Half of theta at step 1, half at step 3: the length is of all, the schedule each one's own."""
     r = clipped(torch_sgd.at(eta=lambda t: 0.1 / t, gamma=0.9, dampening=0.5)).at(threshold=1.0)
