@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import to_rgb
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter, PercentFormatter
 
 from momentum_lib import THEORY, label_end, rule_style
 
@@ -101,6 +101,31 @@ def draw_best(found):
     return fig
 
 
+def draw_contest(shown):
+    """Two panels, a row a method: training loss and test error, mean and extremes of the seeds.
+
+    Parameters
+    ----------
+    shown : dict
+        By panel and plan a table: rows methods, columns mean, least, largest.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(9.5, 4.2), sharey=True)
+    looks = {"constant": ("o", "0.2", -0.15), "cosine": ("s", "#0072B2", 0.15)}
+    for (panel, plan), rows in shown.items():
+        ax, (marker, color, shift) = axes[int(panel == "test")], looks[plan]
+        ends = [rows["mean"] - rows["least"], rows["largest"] - rows["mean"]]
+        look = {"fmt": marker, "color": color, "markersize": 5, "label": f"{plan} rate"}
+        ax.errorbar(rows["mean"], np.arange(len(rows)) + shift, xerr=ends, **look)
+        ax.set_yticks(range(len(rows)), rows.index)
+    axes[0].set(xscale="log", xlabel="training loss (log scale)")
+    axes[1].set(xlabel="share of the test told wrongly")
+    axes[1].xaxis.set_major_locator(MultipleLocator(0.01))
+    axes[1].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes[0].invert_yaxis()
+    axes[0].legend(loc="upper left", fontsize=9)
+    return fig
+
+
 def draw_edges(t, along, edges):
     """Sharpness of each rule against the step, and its own limit, dashed and named, where it is in reach."""
     fig, ax = plt.subplots(figsize=(8, 4.4), layout="constrained")
@@ -136,6 +161,11 @@ CAPTION = {
         "Best learning rate and the loss it reaches in 400 updates, against 1 - gamma, for four batch "
         "sizes: a line that falls one decade a decade is eta proportional to 1 - gamma. Rates are "
         "powers of two."
+    ),
+    "and-adam": (
+        "Eight methods after 1,000 updates on digits, each at the learning rate with the least validation "
+        "error of nine: training loss and test error, mean and extremes of five seeds. Nothing but the "
+        "rate is tuned; one small network."
     ),
     "edge-of-stability": (
         "Sharpness of one network under five rules at one learning rate: each settles at its own "
