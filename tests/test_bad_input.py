@@ -13,8 +13,10 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 import momentum_lib as m
+from momentum_lib import learning
 from momentum_lib.definition import Rule
 
 
@@ -56,6 +58,9 @@ def same(x):
 
 def last(run):
     return run.theta[-1].max(axis=-1)
+
+
+TASK = learning.Classifier(learning.Digits(count=20), (4,), batch=None)
 
 
 def swept(**change):
@@ -119,6 +124,15 @@ ARGUMENTS = {
     "hitting_time(cap)": lambda v: m.hitting_time(BALL, [1.0], 1.0, 0.1, v),
     "settling_time(tol)": lambda v: m.settling_time(BALL, [1.0], 1.0, v, 100),
     "settling_time(cap)": lambda v: m.settling_time(BALL, [1.0], 1.0, 0.1, v),
+    # adapters, learning
+    "as_optax": m.as_optax,
+    "as_scipy_method": m.as_scipy_method,
+    "as_scipy_method(maxiter)": lambda v: optimize.minimize(
+        same, 1.0, jac=same, method=m.as_scipy_method(BALL), options={"maxiter": v}
+    ),
+    "train(rule)": lambda v: learning.train(v, TASK, 2),
+    "train(every)": lambda v: learning.train(BALL, TASK, 2, every=v),
+    "Digits(count)": lambda v: learning.Digits(count=v),
     # noise
     "stationary_covariance(lam)": lambda v: m.stationary_covariance(BALL, v, 1.0),
     "stationary_covariance(sigma)": lambda v: m.stationary_covariance(BALL, 1.0, v),
