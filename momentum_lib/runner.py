@@ -368,14 +368,14 @@ def _reader(before: Run, cells: slice | None) -> Callable[[str, Any], Any]:
     grid = slots[0].shape[: slots[0].ndim - axes]
 
     def read(name: str, value: Any) -> Any:
-        letter = _letter(name, value, wide, axes)
-        if cells is None or not np.ndim(letter):
-            return letter
-        rows = letter.reshape(letter.shape[: letter.ndim - axes])
-        try:
-            return np.broadcast_to(rows, grid).flat[cells].reshape(-1, *(1,) * axes)
-        except ValueError:
-            raise RuleError(f"{name} of {before.rule.name} turned from {grid} into {rows.shape}.") from None
+        if cells is not None and np.ndim(value):
+            rows = numbers(name, value)
+            try:
+                value = np.broadcast_to(rows, grid).flat[cells]
+            except ValueError:
+                told = f"{name} of {before.rule.name} turned from {grid} into {rows.shape}."
+                raise RuleError(told) from None
+        return _letter(name, value, wide, axes)
 
     return read
 
@@ -408,6 +408,7 @@ def _compiled(before: Run, end: int, rng: Any, warned: set[str]) -> _More:
     t = np.arange(on.t0 + on.done + 1, on.t0 + end + 1)
     pieces = []
     with _precision(*state):
+        rows = [s.reshape(s.size // max(1, math.prod(on.point)), *on.point) for s in state]
         for cells in _slabs(on, shape[: len(shape) - axes], state[0]):
             clock = Clock(rule, _reader(before, cells))
             table = clock.table(t)
@@ -416,7 +417,7 @@ def _compiled(before: Run, end: int, rng: Any, warned: set[str]) -> _More:
                 _tell_schedules(rule, clock, {n: column[k] for n, column in varying.items()}, step, warned, 5)
             if rule.counts:
                 varying["t"] = t.astype(real)
-            here = tuple(s if cells is None else s.reshape(-1, *on.point)[cells] for s in state)
+            here = tuple(state if cells is None else (s[cells] for s in rows))
             try:
                 pieces.append(scan(here, clock.constants, varying, t))
             except jax.errors.JAXTypeError as error:
