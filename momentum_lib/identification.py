@@ -114,11 +114,10 @@ def identify(rule: Rule) -> Identification:
     ...     return theta - lr * m, m
     >>> identify(Rule(mine))
     mine is ema(eta=lr, gamma=beta): the same gradients, the same theta, from the first step on.
-    >>> def optimistic(theta, g_prev, grad, *, eta):
-    ...     g = grad(theta)
-    ...     return theta - 2 * eta * g + eta * g_prev, g
-    >>> identify(Rule(optimistic))
-    optimistic is optimistic_gradient(eta=eta, gamma=1): the same gradients, the same theta.
+    >>> def extragradient(theta, grad, *, eta):
+    ...     return theta - eta * grad(theta - eta * grad(theta))
+    >>> identify(Rule(extragradient))
+    extragradient is new: it reads the gradient 2 times a step, and no known method does.
     """
     given = exact(rule, Z)
     standing(given)  # refuses a schedule
