@@ -59,7 +59,9 @@ def main() -> None:
     """Run what was asked for, and write it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"all unless given; of {', '.join(WORKLOADS)}")
-    parser.add_argument("--out", type=Path, default=Path("."), help="where the table and the picture go")
+    parser.add_argument(
+        "--out", type=Path, default=Path(".momentum/benchmarks"), help="where the table and the picture go"
+    )
     parser.add_argument("--small", action="store_true", help="the smallest size alone")
     given = parser.parse_args()
     rows: list[Row] = []
