@@ -91,9 +91,8 @@ def carry_out(
     trials : iterable of Trial
     executor : concurrent.futures.Executor, optional
         Carries the trials; without one they run here, in order. One that is lost with its worker is carried
-        again. Start processes by ``spawn``: JAX runs
-        threads, and a fork would copy their locks. Rules and tasks of your own reach another process by name
-        and so stand in a module, not in a notebook.
+        again. Start processes by ``spawn``: JAX runs threads, and a fork would copy their locks. Rules and
+        tasks of your own reach another process by name and so stand in a module, not in a notebook.
     folder : path, optional
         Keep each result there as it comes; a trial whose result is there is not trained again. A result
         is named by its settings, the version of JAX and the code of rules, schedules and this package. A file

@@ -99,8 +99,6 @@ class Curves:
 class Rows:
     """Rows `start` up to `stop` of a source: some to train on, others to choose by, the rest for a test.
 
-    The digits come writer by writer, so the last rows are mostly of hands that the first do not show.
-
     Parameters
     ----------
     source : Digits, Curves or the like
