@@ -19,7 +19,7 @@ __all__ = ["Parts", "by_parts", "namespace"]
 
 
 def namespace(array: Any) -> Any:
-    """The module that computes with this array: NumPy's, JAX's, PyTorch's; NumPy for plain numbers.
+    """The module that computes with this array: NumPy's, JAX's, PyTorch's, Keras's; NumPy for plain numbers.
 
     Examples
     --------
@@ -30,6 +30,8 @@ def namespace(array: Any) -> Any:
         return array.__array_namespace__()
     if hasattr(type(array), "__torch_function__"):  # PyTorch has the functions and not the method
         return importlib.import_module("torch")
+    if hasattr(array, "__tf_tensor__"):  # and TensorFlow neither; it is met through Keras
+        return importlib.import_module("keras").ops
     return np
 
 

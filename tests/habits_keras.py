@@ -273,15 +273,15 @@ def rules_that_are_not_linear_go_as_far_as_the_backend_does():
     import keras
 
     ramp = keras_sgd.at(eta=ETA, gamma=linear_ramp(0.1, 0.5, 9))
-    if keras.backend.backend() == "tensorflow":
-        for r in (adam.at(eta=0.02), ramp):
-            sentence = f"{r.name} calls NumPy's functions within a step that Keras compiles on tensorflow"
-            refused(lambda r=r: trained(as_keras(r)), sentence)
-        return
     for r in (ramp, *(r.at(eta=0.02) for r in (adam, nadam, lion, signum.at(gamma=GAMMA)))):
         assert apart(iterates(as_keras(r))[0], run(r, grad, FLAT, STEPS).theta) < 1e-12, r
     ours = trained(as_keras(adam.at(eta=0.02, eps=1e-16)))[1]
-    assert apart(ours, trained(keras.optimizers.Adam(0.02, epsilon=1e-16))[1]) < 1e-12
+    compiled = keras.backend.backend() == "tensorflow"  # where t is a float32, and so are powers of the betas
+    theirs = trained(keras.optimizers.Adam(0.02, epsilon=1e-16))[1]
+    assert apart(ours, theirs) < (2e-6 if compiled else 1e-12)
+    if compiled:
+        root = as_keras(keras_sgd.at(eta=ETA, gamma=lambda t: 0.5 / np.sqrt(t)))
+        refused(lambda: trained(root), "keras_sgd calls NumPy's functions within a step that Keras compiles")
 
 
 @habit

@@ -34,8 +34,7 @@ def as_keras(rule: Rule, **options: Any) -> keras.optimizers.Optimizer:
     ----------
     rule : Rule
         At its setting, with one step size, reading the gradient at theta. Keras hands over one variable at a
-        time, so a rule that looks at whole points has no place here. On TensorFlow a compiled step runs rules
-        in arithmetic alone: adam and lion call functions of the array's `namespace`, and it knows none.
+        time, so a rule that looks at whole points has no place here.
     **options
         What every Keras optimizer takes: ``global_clipnorm``, ``gradient_accumulation_steps``, ``use_ema``.
 
