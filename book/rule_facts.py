@@ -28,10 +28,11 @@ ROOMS = ("definition", "letters", "rules", "clock", "runner", "nonlinear", "prob
 
 @functools.cache
 def every_rule() -> Mapping[str, Rule]:
-    """The rules that have a page: the shipped ones, and those made by the two factories."""
+    """The rules that have a page: the shipped ones, and one of each family."""
     made = {
         "clipped": momentum_lib.clipped(heavy_ball),
         "function_restart": momentum_lib.function_restart(_f),
+        "lookahead": momentum_lib.lookahead(heavy_ball),
     }
     shipped = {name: rule for name, rule in RULES.items() if rule.__module__ == "momentum_lib.rules"}
     return {**shipped, **NONLINEAR, **made}

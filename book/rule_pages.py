@@ -65,7 +65,7 @@ def _page(name: str, rule: Rule, facts: dict[str, Any], users: list[Notebook]) -
 
 
 def _head(name: str, rule: Rule) -> str:
-    factory = {"clipped": "(rule)", "function_restart": "(value)"}
+    factory = {"clipped": "(rule)", "function_restart": "(value)", "lookahead": "(rule)"}
     signature = factory.get(name) or str(inspect.signature(rule)).replace(", /", "")
     indexed = "\n:no-index:" if name in factory else ""  # a factory has its entry in the reference
     return f"""# {name}

@@ -212,14 +212,14 @@ def clipped(rule: Rule, of: str = "gradient") -> Rule:
         return shortened_step
 
     made_by = (clipped, (a_rule(rule).base, *(of,) * (of != "gradient")))
-    made = _wrapped(rule, shorten, made_by, ("threshold",))
-    made.base.__doc__ = f"{rule.name} with each {of} shortened to length `threshold` where it is longer."
-    return made
+    about = f"{rule.name} with each {of} shortened to length `threshold` where it is longer."
+    return _wrapped(rule, shorten, made_by, about, ("threshold",))
 
 
 def _wrapped(
-    rule: Rule, wrap: Callable[..., Any], made_by: Any, letters: tuple[str, ...], slots: tuple[str, ...] = ()
-) -> Rule:
+    rule: Rule, wrap: Callable[..., Any], made_by: Any, about: str, letters: tuple[str, ...],
+    slots: tuple[str, ...] = (),
+) -> Rule:  # fmt: skip
     """A member of a family of rules around others: their letters and slots, and further ones behind."""
     base = rule.base
     open_ones = (n for n in base.hyper if n not in base.defaults)
@@ -230,7 +230,7 @@ def _wrapped(
         name=f"{made_by[0].__name__}_{base.name}",
         made_by=made_by,
     )
-    made.defaults = dict(base.defaults)
+    made.defaults, made.__doc__ = dict(base.defaults), about
     if base.has_first_step:
         made.first_step = wrap(base.first_step)
     return made.at(**{n: v for n, v in rule.setting.items() if base.defaults.get(n) is not v})
@@ -292,9 +292,8 @@ def lookahead(rule: Rule) -> Rule:
         return followed
 
     letters = ("sync_period", "slow_step_size", "t")
-    made = _wrapped(rule, follow, (lookahead, (rule.base,)), letters, ("slow",))
-    made.base.__doc__ = f"{rule.name}, drawn back to a slow point each `sync_period` steps."
-    return made
+    about = f"{rule.name}, drawn back to a slow point each `sync_period` steps."
+    return _wrapped(rule, follow, (lookahead, (rule.base,)), about, letters, ("slow",))
 
 
 def _signum(theta: Any, m: Any, grad: Any, *, eta: Any, gamma: Any) -> Any:

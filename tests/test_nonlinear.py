@@ -151,6 +151,7 @@ def test_every_one_is_here_and_has_a_card_in_the_index_of_the_house():
     assert {*NONLINEAR, *made} == {rule.name for rule in EVERY}
     for rule in EVERY[:-3]:
         assert {*CARD_FIELDS, "Display"} <= set(rule.card) and "t+1" not in rule.__doc__
+    assert all(rule.__doc__ for rule in EVERY[-3:])
 
 
 class TestRestart:
