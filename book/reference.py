@@ -80,7 +80,7 @@ def summary(room: Room, name: str) -> str:
 #: What has no docstring of its own: values, told by the comment above them in the library.
 CONSTANTS = {
     "RULES": "Every linear rule by name, a student's own among them; it maps a name to its `Rule`.",
-    "NONLINEAR": "The rules that are not linear, by name; `function_restart`, `clipped`, `lookahead` make more.",
+    "NONLINEAR": "Rules that are not linear, by name; `function_restart`, `clipped`, `lookahead` make more.",
     "CONVERSIONS": "Pairs of a special and a general rule, with the letters that turn one into the other.",
     "THEORY": "How every picture draws theory: thin, dashed, black; keywords for Matplotlib's `plot`.",
 }
