@@ -76,7 +76,7 @@ SHIPPED = [rule for rule in RULES.values() if rule.__module__ == "momentum_lib.r
 #: One value for each letter, small enough for every rule that has it.
 PLAUSIBLE = {
     **dict.fromkeys(["eta", "alpha", "delta", "eta1", "mu", "q"], 0.1),
-    **dict.fromkeys(["gamma", "beta", "nu", "c"], 0.6),
+    **dict.fromkeys(["gamma", "beta", "beta1", "beta3", "nu", "c", "k"], 0.6),
     **{"eta2": 0.02, "kappa": 10.0, "xi": 2.0, "L": 1.0, "k_p": 0.1, "k_i": 0.1, "k_d": 0.05},
 }
 
