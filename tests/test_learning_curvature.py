@@ -14,6 +14,7 @@ from momentum_lib.learning import (
 )
 
 jax = pytest.importorskip("jax", reason="JAX is not installed (extra learning)")
+ravel_pytree = pytest.importorskip("jax.flatten_util").ravel_pytree
 
 FEW = Digits(count=12)
 TASKS = [
@@ -54,7 +55,7 @@ class Cliff(Saddle):
 @pytest.mark.parametrize("task", TASKS, ids=["classifier", "coder"])
 def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(task):
     theta, batch = task.start(seed=0), jax.jit(task.draw)(jax.random.key(1))
-    vector, tree = jax.flatten_util.ravel_pytree(theta)
+    vector, tree = ravel_pytree(theta)
     hessian = jax.jit(jax.hessian(lambda vector: task.loss(tree(vector), batch)))(vector)
     hessian = np.asarray(hessian, float)
     spectrum = np.linalg.eigvalsh((hessian + hessian.T) / 2)

@@ -19,6 +19,7 @@ from momentum_lib.learning import (
 )
 
 jax = pytest.importorskip("jax", reason="JAX is not installed (extra learning)")
+ravel_pytree = pytest.importorskip("jax.flatten_util").ravel_pytree
 
 FEW = Digits(count=12)
 CODER = Autoencoder(FEW, (6, 3), batch=None, connections=4)
@@ -42,12 +43,12 @@ def cut(theta, *shapes):
 
 def vector(tree):
     """The numbers of theta in one row."""
-    return np.asarray(jax.flatten_util.ravel_pytree(tree)[0])
+    return np.asarray(ravel_pytree(tree)[0])
 
 
 def tree(task, theta):
     """The numbers in one row as the network's theta."""
-    return jax.flatten_util.ravel_pytree(task.start(seed=0))[1](theta)
+    return ravel_pytree(task.start(seed=0))[1](theta)
 
 
 def layers(task, theta):

@@ -29,6 +29,7 @@ from momentum_lib.learning import Classifier, Digits, train, training
 from momentum_lib.nonlinear import adam, clipped, lion, muon
 
 jax = pytest.importorskip("jax", reason="JAX is not installed (extra learning)")
+ravel_pytree = pytest.importorskip("jax.flatten_util").ravel_pytree
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ NETWORK = Classifier(Digits(count=30), (4,), batch=8)
 
 
 def vector(tree):
-    return np.asarray(jax.flatten_util.ravel_pytree(tree)[0])
+    return np.asarray(ravel_pytree(tree)[0])
 
 
 def same_numbers(one, other):
