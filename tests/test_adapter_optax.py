@@ -242,7 +242,7 @@ THEIRS = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "theirs"), THEIRS, ids=repr)
+@pytest.mark.parametrize(("rule", "theirs"), THEIRS, ids=[repr(rule) for rule, _ in THEIRS])
 def test_a_rule_jitted_on_a_tree_is_optaxs_own(rule, theirs):
     assert np.abs(iterates(as_optax(rule)) - iterates(theirs())).max() <= 1e-12
 

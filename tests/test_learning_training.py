@@ -150,7 +150,7 @@ class Wide(Bowl):
         ),
         (muon.at(eta=0.1), None),
     ],
-    ids=repr,
+    ids=["adam", "lion", "clipped", "muon"],
 )
 def test_a_tree_keeps_its_arrays_and_a_rule_sees_them_as_one_point(rule, theirs):
     optax = pytest.importorskip("optax", reason="optax is not installed (extra learning)")

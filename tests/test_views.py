@@ -223,9 +223,14 @@ def test_divergence_is_said(view):
     assert any("diverge" in text.get_text() for text in texts)
 
 
-def test_what_is_level_but_for_rounding_is_drawn_level():
+def test_what_is_level_but_for_rounding_has_an_axis_of_its_own():
     picture = drawn(plot_worst_case(tune(heavy_ball, 0.01, 1), 0.01, 1))
-    assert np.ptp(picture.data["heavy_ball"]) > 0 and np.ptp(picture.ax.lines[0].get_ydata()) == 0
+    assert 0 < np.ptp(picture.data["heavy_ball"]) < 1e-9 < 0.05 < np.ptp(picture.ax.get_ylim())
+
+
+def test_curves_that_end_alike_are_named_one_below_the_other():
+    picture = drawn(plot_worst_case({name: tune(heavy_ball, 0.01, 1) for name in "abc"}, 0.01, 1))
+    assert len({text.get_window_extent().y0.round() for text in picture.ax.texts}) == 3
 
 
 def test_an_unstable_map_is_hatched_whole():

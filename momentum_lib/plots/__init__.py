@@ -107,6 +107,10 @@ _LOOK: Final[dict[str, tuple[str, Any, str]]] = {
     "item": (_ORANGE, _DOT, ">"),
     "pid": (_GREEN, _DOT, "<"),
     "chebyshev": (_GREY, _DOT, "H"),
+    "averaged_heavy_ball": (_SKY, _LONG, "8"),
+    "schedule_free": (_SKY, _DOT_DASH, "8"),
+    "ema_mixture": (_PURPLE, _DOT_DASH, "P"),
+    "optimistic_gradient": (_PURPLE, "-", "d"),
 }
 
 
@@ -138,16 +142,17 @@ def rule_style(rule: Rule | str) -> dict[str, Any]:
 
 
 def label_end(ax: Axes, line: Line2D, text: str) -> None:
-    """Write a curve's name at its last finite point, in its color: no legend to look up."""
+    """Write a curve's name at its last finite point, in its color, below the names already there."""
     x, y = (np.ravel(np.asarray(values, float)) for values in line.get_data())
     finite = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     if finite.size == 0:
         raise ValueError(f"The line to be labeled {text!r} has no finite point; label one that was drawn.")
     end = (x[finite[-1]], y[finite[-1]])
+    above = sum(np.allclose(getattr(name, "xy", np.nan), end, rtol=1e-6, atol=0) for name in ax.texts)
     ax.annotate(
         text,
         end,
-        xytext=(6, 0),
+        xytext=(6, -12 * above),
         textcoords="offset points",
         va="center",
         color=line.get_color(),

@@ -127,13 +127,14 @@ def plot_worst_case(
         # What diverges runs along the top, and says so.
         top = 1.04 if steps is None else 1e6
         drawn = np.minimum(np.nan_to_num(values, nan=top), top)
-        # What is level but for rounding is drawn level: the axis would show nothing but the rounding.
-        (line,) = ax.plot(lam, drawn if steps else drawn.round(9), **looks[label])
+        (line,) = ax.plot(lam, drawn, **looks[label])
         label_end(ax, line, label + (" (diverges)" if not float(np.max(values)) <= 1 else ""))
     ax.set(xscale="log", xlabel="curvature lam (log scale)")
     if steps is None:
         ax.axhline(bound, **THEORY)
-        ax.set(ylabel="factor per step", ylim=(None, min(1.05, ax.get_ylim()[1])))
+        low, high = ax.dataLim.intervaly
+        room = max(0.08 * (high - low), 0.03)  # of lines that are level an axis would show the rounding
+        ax.set(ylabel="factor per step", ylim=(low - room, min(1.05, high + room)))
     else:
         ax.set(yscale="log", ylabel=f"left of the start after {steps} steps")
     caption = f"Every curvature from {mu:g} to {L:g}; dashed, the least worst factor any method can have."
