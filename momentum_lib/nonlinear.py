@@ -40,7 +40,9 @@ __all__ = [
 
 def _refuse_a_cut(what: str, axes: int, *letters: Any) -> None:
     """Letters that change within a point, along one of its own axes: a grid laid into the point."""
-    if any({*np.shape(h)[-axes:]} - {1} for h in letters):
+    for letter in letters:
+        if {*np.shape(letter)[-axes:]} <= {1}:
+            continue
         raise RuleError(
             f"this rule looks at whole {what} and theta has no axis for them on this grid; "
             "start from theta0=[x] instead of x."

@@ -15,7 +15,7 @@ from threading import Lock
 import numpy as np
 import pytest
 
-from momentum_lib import RuleError, heavy_ball, nesterov, rule, run, torch_sgd
+from momentum_lib import Rule, RuleError, heavy_ball, nesterov, run, torch_sgd
 from momentum_lib.problems import DoubleWell, Noisy, Quadratic
 from momentum_lib.schedules import nesterov_sequence, sutskever
 from momentum_lib.sweeps import sweep
@@ -181,7 +181,7 @@ def below(out):
     return final(out) < LIMIT
 
 
-@rule
+@Rule
 def mine(theta, v, grad, *, eta, gamma):
     v = gamma * v + eta * grad(theta)
     return theta - v, v

@@ -23,7 +23,7 @@ class Draw:
     --------
     >>> draw = Draw("2026 ada 02.1")
     >>> draw((1, 2, 3)), draw((1, 2, 3)), Draw("2026 ada 02.1")((1, 2, 3))
-    (1, 1, 1)
+    (2, 1, 2)
     """
 
     def __init__(self, text: str) -> None:
