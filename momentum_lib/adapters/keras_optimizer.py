@@ -51,8 +51,8 @@ def as_keras(rule: Rule, **options: Any) -> keras.optimizers.Optimizer:
     >>> optimizer, theta = as_keras(heavy_ball.at(eta=0.25, gamma=0.5)), keras.Variable([1.0])
     >>> for _ in range(2):
     ...     optimizer.apply([2 * theta], [theta])
-    >>> keras.ops.convert_to_numpy(theta).tolist()
-    [0.0]
+    >>> bool(keras.ops.all(theta == 0))
+    True
     """
     Clock(rule, one_number)
     sizes = rule.step_letters
