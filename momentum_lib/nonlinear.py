@@ -41,12 +41,11 @@ __all__ = [
 def _refuse_a_cut(what: str, axes: int, *letters: Any) -> None:
     """Letters that change within a point, along one of its own axes: a grid laid into the point."""
     for letter in letters:
-        if {*np.shape(letter)[-axes:]} <= {1}:
-            continue
-        raise RuleError(
-            f"this rule looks at whole {what} and theta has no axis for them on this grid; "
-            "start from theta0=[x] instead of x."
-        )
+        if {*np.shape(letter)[-axes:]} - {1}:
+            raise RuleError(
+                f"this rule looks at whole {what} and theta has no axis for them on this grid; "
+                "start from theta0=[x] instead of x."
+            )
 
 
 def _per_point(values: Any, *hyper: Any) -> Any:
@@ -494,5 +493,5 @@ NONLINEAR: Final[dict[str, Rule]] = {
         adamw,
         nadam,
         muon,
-    )  # fmt: skip
+    )
 }

@@ -232,7 +232,7 @@ def _carry_on(before: Run, steps: int, rng: np.random.Generator | None) -> Run:
         rule=before.rule,
         t=on.t0 + np.arange(rows) * on.every,
         slots=slots,
-        queries=queries if queries is not None or before.queries is None else before.queries,
+        queries=before.queries if queries is None else queries,
         diverged_at=dates if dates.ndim else (int(dates) if np.isfinite(dates) else None),
         state=dict(zip(before.rule.slots, state, strict=True)),
         # A copy: the generator is the caller's, who may go on drawing from it.

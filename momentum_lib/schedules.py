@@ -89,7 +89,23 @@ class constant(Schedule):  # noqa: N801 - called like a function, printed as it 
 
 
 @dataclass(frozen=True)
-class linear_ramp(Schedule):  # noqa: N801
+class _Way(Schedule):
+    """From `start` at t = 1 to `stop` at t = `steps`, and `stop` from there on."""
+
+    start: Any
+    stop: Any
+    steps: int
+
+    def __post_init__(self) -> None:
+        count_of("steps", self.steps, 2)
+
+    def gone(self, t: Any) -> Any:
+        """The share of the way that is behind at t."""
+        return namespace(t).minimum((t - 1) / (self.steps - 1), 1.0)
+
+
+@dataclass(frozen=True)
+class linear_ramp(_Way):  # noqa: N801
     """From `start` at t = 1 in a line to `stop` at t = `steps`, and `stop` from there on.
 
     Raises
@@ -103,19 +119,12 @@ class linear_ramp(Schedule):  # noqa: N801
     array([0.5, 0.7, 0.9, 0.9, 0.9])
     """
 
-    start: Any
-    stop: Any
-    steps: int
-
-    def __post_init__(self) -> None:
-        count_of("steps", self.steps, 2)
-
     def law(self, t: Any) -> Any:  # noqa: D102
-        return self.start + (self.stop - self.start) * namespace(t).minimum((t - 1) / (self.steps - 1), 1.0)
+        return self.start + (self.stop - self.start) * self.gone(t)
 
 
 @dataclass(frozen=True)
-class cosine_decay(Schedule):  # noqa: N801
+class cosine_decay(_Way):  # noqa: N801
     """From `start` at t = 1 along half a cosine to `stop` at t = `steps`, and `stop` from there on.
 
     Level at both ends, steepest half way. Behind a warm-up:
@@ -136,16 +145,8 @@ class cosine_decay(Schedule):  # noqa: N801
     array([0.4   , 0.3414, 0.2   , 0.0586, 0.    , 0.    ])
     """
 
-    start: Any
-    stop: Any
-    steps: int
-
-    def __post_init__(self) -> None:
-        count_of("steps", self.steps, 2)
-
     def law(self, t: Any) -> Any:  # noqa: D102
-        xp = namespace(t)
-        left = (1 + xp.cos(math.pi * xp.minimum((t - 1) / (self.steps - 1), 1.0))) / 2
+        left = (1 + namespace(t).cos(math.pi * self.gone(t))) / 2
         return left * self.start + (1 - left) * self.stop
 
 

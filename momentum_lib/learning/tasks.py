@@ -250,17 +250,16 @@ class RecurrentTask:
         import jax
         import jax.numpy as jnp
 
-        part = theta
         if self.trained is not None:
-            part = {k: v if k in self.trained else jax.lax.stop_gradient(v) for k, v in part.items()}
-        driven = inputs @ part["U"] + part["b"]
+            theta = {k: v if k in self.trained else jax.lax.stop_gradient(v) for k, v in theta.items()}
+        driven = inputs @ theta["U"] + theta["b"]
 
         def unit(h: Any, drive: Any) -> Any:
-            h = jnp.tanh(h @ part["W"] + drive)
+            h = jnp.tanh(h @ theta["W"] + drive)
             return h, h
 
         _, states = jax.lax.scan(unit, jnp.zeros_like(driven[0]), driven)
-        return states[-self.sequence.answers :] @ part["V"] + part["c"]
+        return states[-self.sequence.answers :] @ theta["V"] + theta["c"]
 
     def loss(self, theta: Any, batch: Any) -> Any:
         """The problem's loss."""

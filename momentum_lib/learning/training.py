@@ -379,7 +379,7 @@ def describe(thing: Any) -> Any:
     if isinstance(thing, float | np.floating | np.integer):
         return thing.item() if isinstance(thing, np.generic) else thing
     if isinstance(thing, Rule):
-        return repr(thing) if _says_all(thing) else f"{thing!r} {_rule_code(thing)}"
+        return repr(thing) if _says_all(thing) else f"{thing!r} {fingerprint(thing.step, thing.first_step)}"
     if isinstance(thing, Mapping):
         return {str(name): describe(value) for name, value in thing.items()}
     if isinstance(thing, list | tuple):
@@ -412,10 +412,6 @@ def _says_all(rule: Rule) -> bool:
     return is_installed(maker.__module__) and all(
         _says_all(part) if isinstance(part, Rule) else not callable(part) for part in given
     )
-
-
-def _rule_code(rule: Rule) -> str:
-    return fingerprint(rule.step, rule.first_step)
 
 
 def describe_training(
