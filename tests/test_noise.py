@@ -385,8 +385,8 @@ def test_distill_split_of_the_expected_loss():
 
 
 @pytest.mark.parametrize("rule", [*RULES, SCHEDULED], ids=str)
-def test_a_long_noisy_run_in_stretches_is_the_run_step_by_step(rule, monkeypatch):
-    steps, lam = 2**14 + 7, np.array([0.01, 0.7])  # a last stretch that is not whole
+def test_a_long_noisy_run_in_blocks_is_the_run_step_by_step(rule, monkeypatch):
+    steps, lam = 2**14 + 7, np.array([0.01, 0.7])  # a last block that is not whole
     drawn = np.random.default_rng(3).standard_normal((steps, 2))
     cut = noisy_run(rule, lam, 0.3, [1.5, -1.0], steps, drawn, 2)
     monkeypatch.setattr("momentum_lib.noise.mean_square.LONG", steps + 1)

@@ -13,7 +13,7 @@ from momentum_lib.definition import NotLinear, Promise, Rule, RuleError
 from momentum_lib.noise.covariance import lyapunov, query_variance
 from momentum_lib.noise.loops import Array, Loop, close, on_pairs, spreads
 from momentum_lib.runner import generator, refuse_too_large
-from momentum_lib.spectrum import iteration_matrix, spectral_radius, stability_limit
+from momentum_lib.spectrum import spectral_radius, stability_limit
 
 __all__ = [
     "Moments",
@@ -25,8 +25,8 @@ __all__ = [
 ]
 
 
-#: Steps from which a noisy run is worth cutting into stretches.
-LONG = 2**14
+#: Steps from which a noisy run goes in blocks, steps of one block, and numbers that stay in cache.
+LONG, BLOCK, PIECE = 2**14, 32, 2**16
 
 
 class Moments(NamedTuple):
@@ -287,46 +287,61 @@ def mean_square_curve(
     cells = loop.b.shape[:-1]
     given = {"sigma": sigma, "theta0": theta0, "variance_ratio": variance_ratio}
     (sigma, theta0, ratio), shape = spreads(cells, **given)
-    n = len(rule.slots)
-    i, j = np.triu_indices(n)
-    pairs = len(i)
+    i, j = np.triu_indices(len(rule.slots))
 
-    def affine(loop: Loop) -> Array:
-        """The step as a matrix on (E s s', E s, 1)."""
+    def affine(loop: Loop) -> tuple[Array, Array]:
+        """The step as matrices, on E s and on (E s s', 1)."""
         inner = _second_moments(loop, lam, ratio)
         added = np.square(sigma)[..., None] * (loop.b[..., i] * loop.b[..., j])
-        cells = np.broadcast_shapes(inner.shape[:-2], added.shape[:-1])
-        out = np.zeros((*cells, pairs + n + 1, pairs + n + 1))
-        out[..., :pairs, :pairs], out[..., :pairs, -1], out[..., -1, -1] = inner, added, 1
-        out[..., pairs:-1, pairs:-1] = loop.matrix
-        return out
+        out = np.zeros((*np.broadcast_shapes(inner.shape[:-2], added.shape[:-1]), len(i) + 1, len(i) + 1))
+        out[..., :-1, :-1], out[..., :-1, -1], out[..., -1, -1] = inner, added, 1
+        return loop.matrix, out
 
-    mean = np.broadcast_to(np.stack(np.broadcast_arrays(*rule.init(theta0)), axis=-1), (*shape, n))
-    refuse_too_large(8 * (steps + 1) * math.prod(shape) * (pairs + n + 1), "take fewer steps or cells")
-    path = np.empty((*shape, pairs + n + 1, steps + 1))
-    path[..., 0] = np.concatenate([mean[..., i] * mean[..., j], mean, np.ones((*shape, 1))], axis=-1)
+    mean = np.stack([np.broadcast_to(slot, shape) for slot in rule.init(theta0)], axis=-1)
+    states = [mean, np.concatenate([mean[..., i] * mean[..., j], np.ones((*shape, 1))], axis=-1)]
+    refuse_too_large(32 * (steps + 1) * math.prod(shape), "take fewer steps or cells")
+    out = np.empty((2, steps + 1, *shape))
+    differ = steps if clock.varies else min(steps, int(rule.has_first_step))  # steps unlike those after
     with np.errstate(all="ignore"):
-        done = reach = 0
-        while done < steps:
-            if done < 2 or clock.varies:  # the first step, the body, and whatever differs from it
-                if done and (clock.varies or rule.has_first_step):
-                    loop = close(rule.at(t=done + 1), lam)
-                leap = step = affine(loop)
-                reach = 1
-            elif reach > 1 or done == 2:  # as many steps again, until their matrix leaves the floating range
-                leap, reach = leap @ leap, 2 * reach
-                if not np.isfinite(leap).all():
-                    leap, reach = step, 1
-            more = min(reach, steps - done)
-            path[..., done + 1 : done + 1 + more] = (
-                leap @ path[..., done + 1 - reach : done + 1 - reach + more]
-            )
-            done += more
-    mean, square = (np.moveaxis(path[..., k, :], -1, 0).copy() for k in (pairs, 0))
+        for t in range(1, differ + 1):
+            out[0, t - 1], out[1, t - 1] = (state[..., 0] for state in states)
+            states = [(m @ s[..., None])[..., 0] for m, s in zip(affine(loop), states, strict=True)]
+            loop = close(rule.at(t=t + 1), lam)
+        for path, step, state in zip(out, affine(loop), states, strict=True):
+            path[differ:] = np.moveaxis(_first_entry(step, state, steps - differ), -1, 0)
+    mean, square = out
     if not np.isfinite(square).all():
         lost = np.logical_or.accumulate(~np.isfinite(square), axis=0)
         mean, square = np.where(lost, np.nan, mean), np.where(lost, np.inf, square)
     return Moments(mean, square)
+
+
+def _powers(step: Array, least: int) -> tuple[Array, Array]:
+    """step^k for k below a power of two of at least `least`, and that power; fewer where it overflows."""
+    powers, leap = np.broadcast_to(np.eye(step.shape[-1]), step.shape)[..., None, :, :], step
+    while powers.shape[-3] < least and np.isfinite(further := leap @ leap).all():
+        powers, leap = np.concatenate([powers, powers @ leap[..., None, :, :]], axis=-3), further
+    return powers, leap
+
+
+def _first_entry(step: Array, state: Array, steps: int) -> Array:
+    """The first entry of step^k state for k from 0 to `steps`, time last.
+
+    The states that blocks of steps begin with, each a leap from those before; then all blocks at once.
+    """
+    powers, leap = _powers(step, math.isqrt(steps) + 1)
+    block = powers.shape[-3]
+    count = -(-(steps + 1) // block)
+    starts = np.empty((*state.shape, count))
+    starts[..., 0] = state
+    hop, reach, done = leap, 1, 1
+    while done < count:
+        more = min(reach, count - done)
+        starts[..., done : done + more] = hop @ starts[..., done - reach : done - reach + more]
+        done, further = done + more, hop @ hop
+        hop, reach = (further, 2 * reach) if np.isfinite(further).all() else (leap, 1)
+    seen = np.swapaxes(starts, -1, -2) @ np.swapaxes(powers[..., 0, :], -1, -2)
+    return np.asarray(seen.reshape(*state.shape[:-1], -1)[..., : steps + 1])
 
 
 def noisy_run(
@@ -341,8 +356,9 @@ def noisy_run(
     """Many independent runs of one eigen-direction, or of one each, under Gaussian gradient noise.
 
     The same numbers as ``run(rule, Noisy(Quadratic([lam]), sigma), np.full((size, 1), theta0), steps,
-    rng=rng).theta[..., 0]``, several times as fast. From `LONG` steps on a stable linear rule that stays the
-    same is stepped in many stretches at once, which rounds otherwise: by some 1e-15 of the largest theta.
+    rng=rng).theta[..., 0]``, many times as fast. From `LONG` steps on a stable linear rule that stays the
+    same goes in blocks, each the sum of what its noise and its start leave, which rounds otherwise: by some
+    1e-15 of the largest theta.
 
     Parameters
     ----------
@@ -383,55 +399,64 @@ def noisy_run(
         raise ValueError(
             "a noisy run is at one setting; give each letter one number, and lam, sigma, theta0 one or size."
         )
-    refuse_too_large(24 * (steps + 1) * size, "take fewer steps or runs")
-    if isinstance(rng, np.ndarray) and rng.ndim:
-        if rng.shape != (steps, size):
-            raise ValueError(f"what was drawn has shape {rng.shape}; give {(steps, size)}, or a generator.")
-        noise = spread * reals("rng", rng)
-    else:
-        noise = spread * cast(np.random.Generator, generator(rng)).standard_normal((steps, size))
+    refuse_too_large(8 * (steps + 1) * size, "take fewer steps or runs")
+    given = isinstance(rng, np.ndarray) and rng.ndim
+    if given and rng.shape != (steps, size):
+        raise ValueError(f"what was drawn has shape {rng.shape}; give {(steps, size)}, or a generator.")
+    source = rng if given else cast(np.random.Generator, generator(rng))
     out = np.empty((steps + 1, size))
     out[0] = start
-    whole = _stretches(clock, at, steps)
+    state, done = rule.init(out[0]), 0
 
-    def sweep(state: Any, t: int, noise: Array, lam: Any, out: Array | None = None) -> Any:
-        """Step through noise, whose first axis is time, on from step t."""
-        for k, drawn in enumerate(noise):
-            state = clock.advance(state, lambda x: lam * x + drawn, t + k + 1)  # noqa: B023
-            if out is not None:
-                out[k] = state[0]
-        return state
+    def noise(count: int) -> Array:
+        """That of the next steps, made as it is needed: in cache it is cheap."""
+        drawn = reals("rng", rng[done : done + count]) if given else source.standard_normal((count, size))
+        return np.asarray(spread * drawn)
+
+    def sweep(count: int) -> None:
+        """So many steps, one by one."""
+        nonlocal state, done
+        for drawn in noise(count):
+            done += 1
+            state = clock.advance(state, lambda x: at * x + drawn, done)  # noqa: B023
+            out[done] = state[0]
 
     with np.errstate(all="ignore"):
-        state = sweep(rule.init(out[0]), 0, noise[:1], at, out[1:])
-        if whole:
-            # From rest at each start, then from where the stretches before it, one power each, have led.
-            count, length = (steps - 1) // whole, whole
-            parts = slice(1, 1 + count * length)
-            drawn, lanes = (
-                x.reshape(count, length, size).swapaxes(0, 1) for x in (noise[parts], out[1:][parts])
-            )
-            lam = np.array(np.broadcast_to(at, (count, size)))
-            ends = np.stack(sweep(rule.init(0 * lam), 1, drawn, lam), axis=-1)
-            power = np.linalg.matrix_power(iteration_matrix(rule, at), length)
-            starts = np.empty_like(ends)
-            now = np.stack(state, axis=-1)
-            for k, end in enumerate(ends):
-                starts[k], now = now, (power @ now[..., None])[..., 0] + end
-            sweep(np.moveaxis(starts, -1, 0), 1, drawn, lam, lanes)
-            state, done = np.moveaxis(now, -1, 0), parts.stop
-        else:
-            done = 1
-        sweep(state, done, noise[done:], at, out[1 + done :])
+        sweep(min(steps, 1))
+        if loop := _steady(clock, at, steps):
+            # A block's thetas are its noise and the state it starts from, times what each of these leaves.
+            powers, leap = _powers(loop.matrix, BLOCK)
+            left = (powers @ loop.b[..., None, :, None])[..., 0]
+            k = np.arange(BLOCK)
+            within = np.where(k[:, None] <= k, left[..., k - k[:, None], 0], 0)
+            onward = np.swapaxes(powers[..., 0, :] @ loop.matrix, -1, -2)
+            response = np.concatenate([within, onward], axis=-2)
+            now = np.stack(state, axis=-1)[:, None]
+            while steps - done >= BLOCK:
+                count = min((steps - done) // BLOCK, max(1, PIECE // (BLOCK * size)))
+                seen = np.empty((size, count, BLOCK + len(rule.slots)))
+                seen[..., :BLOCK] = noise(count * BLOCK).T.reshape(size, count, BLOCK)
+                # Where each block starts: what those before it left there, then those twice as far, ...
+                starts = np.concatenate([now, seen[..., :BLOCK] @ left[..., ::-1, :]], axis=1)
+                hop, reach = np.swapaxes(leap, -1, -2), 1
+                while reach <= count:
+                    starts[:, reach:] += starts[:, :-reach] @ hop
+                    hop, reach = hop @ hop, 2 * reach
+                seen[..., BLOCK:], now = starts[:, :-1], starts[:, -1:]
+                rows = slice(done + 1, done + 1 + count * BLOCK)
+                out[rows] = (seen @ response).reshape(size, -1).T
+                done += count * BLOCK
+            state = tuple(np.moveaxis(now[:, 0], -1, 0))
+        while done < steps:
+            sweep(min(steps - done, max(1, PIECE // size)))
     return out
 
 
-def _stretches(clock: Clock, lam: Array, steps: int) -> int:
-    """How long the stretches are that can be stepped side by side; 0 where they cannot."""
+def _steady(clock: Clock, lam: Array, steps: int) -> Loop | None:
+    """The loop of a run that is long, always the same and stable; None where it is not."""
     if steps < LONG or clock.varies:
-        return 0
+        return None
     try:
-        stable = (spectral_radius(clock.rule, lam) <= 1).all()
+        return close(clock.rule, lam) if (spectral_radius(clock.rule, lam) <= 1).all() else None
     except NotLinear:
-        return 0
-    return math.isqrt(steps) if stable else 0
+        return None
