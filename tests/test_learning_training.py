@@ -372,6 +372,15 @@ def test_divergence_is_a_result_with_its_step(every):
     assert not np.isfinite(trained.theta).all()
 
 
+def test_a_theta_that_was_not_finite_and_is_again_has_diverged():
+    def step(theta, grad):
+        xp = jax.numpy
+        return (xp.where(xp.isfinite(grad(theta)), 1e9 * theta, xp.zeros_like(theta)),)
+
+    trained = train(Rule(step, name="back"), BOWL, 10, every=10)
+    assert trained.diverged_at == 5 and np.isfinite(trained.theta).all()
+
+
 def test_a_training_that_diverges_on_the_first_step_says_one():
     trained = train(gradient_descent.at(eta=3e38), Bowl((100.0, 100.0)), 10)
     assert trained.diverged_at == 1 and trained.t.tolist() == [0, 1]

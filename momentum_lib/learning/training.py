@@ -177,11 +177,13 @@ def train(
         count = 1 if alone else min(every - done % every, steps - done)
         t = np.arange(done + 1, done + count + 1)
         table = _table(clock, t, jax.tree.leaves(state[0])[0].dtype)
-        state, read, finite = piece(clock.body(done + 1))(state, base, t, table)
+        body = clock.body(done + 1)
+        new, read, finite = piece(body, False)(state, base, t, table)
         losses += np.asarray(read).tolist()
-        finite = np.asarray(finite)
-        if not finite.all():
-            diverged_at = int(t[np.argmin(finite)])
+        if not finite:  # to look at theta at each step takes time, so this piece alone is made again for it
+            each = np.asarray(piece(body, True)(state, base, t, table)[2])
+            diverged_at = None if each.all() else int(t[np.argmin(each)])
+        state = new
         done += count
         if bar is not None:
             bar.update(count)
@@ -292,13 +294,19 @@ def data_apart(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @by_code
-def _piece(rule: Rule, task: Task, body: Any) -> Any:
-    """The compiled loop: (slots, key, steps, table of letters) to (slots, losses, finite)."""
+def _piece(rule: Rule, task: Task, body: Any, watched: bool) -> Any:
+    """The compiled loop: (slots, key, steps, table of letters) to (slots, losses, finite).
+
+    `finite` is of theta at each step where it is watched, else of all losses and the last theta together.
+    """
     import jax
     import jax.numpy as jnp
 
     _refuse_dice(task)
     read = jax.value_and_grad(task.loss)
+
+    def is_finite(tree: Any) -> Any:
+        return jnp.isfinite(functools.reduce(operator.add, (leaf.sum() for leaf in jax.tree.leaves(tree))))
 
     def one(state: Any, at: Any) -> Any:
         key, letters = at
@@ -312,13 +320,12 @@ def _piece(rule: Rule, task: Task, body: Any) -> Any:
 
         new = rule.apply(body, map(_point, state), grad, letters)
         new = tuple(map(_tree, new, state))
-        total = functools.reduce(operator.add, (leaf.sum() for leaf in jax.tree.leaves(new[0])))
-        return new, (losses[0], jnp.isfinite(total))
+        return new, (losses[0], is_finite(new[0]) if watched else None)
 
     def piece(state: Any, base: Any, t: Any, table: Any) -> Any:
         keys = jax.vmap(lambda step: jax.random.fold_in(base, step))(t)
         state, (losses, finite) = jax.lax.scan(one, state, (keys, table))
-        return state, losses, finite
+        return state, losses, finite if watched else is_finite((state[0], losses))
 
     return data_apart(piece)
 
