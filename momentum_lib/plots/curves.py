@@ -68,13 +68,8 @@ def plot_eigenvalues(rules: Any, lam: Any = None, *, ax: Axes | None = None) -> 
         data |= {f"{label}, real": roots.real, f"{label}, imaginary": roots.imag}
     reach = 1.15
     far = any(np.abs(values).max() > reach for name, values in data.items() if name != "lam")
-    ax.set(
-        xlim=(-reach, reach),
-        ylim=(-reach, reach),
-        aspect="equal",
-        xlabel="real part",
-        ylabel="imaginary part",
-    )
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    ax.set(xlabel="real part", ylabel="imaginary part")
     if far:
         ax.annotate("some roots lie outside", (0.02, 0.02), xycoords="axes fraction", fontsize=9)
     ax.legend(loc="upper right")
@@ -96,10 +91,6 @@ def plot_worst_case(
         Draw |theta_steps| from rest at 1 instead of the spectral radius.
     ax : Axes, optional
 
-    Returns
-    -------
-    Picture
-
     Raises
     ------
     NotLinear, RuleError, ValueError
@@ -117,7 +108,6 @@ def plot_worst_case(
     fig, ax = axes_for(ax)
     lam = np.geomspace(mu, L, 301)
     data: dict[str, Any] = {"lam": lam}
-    bound = float(lower_rate(L / mu))
     for label, rule in several.items():
         if steps is None:
             values = np.asarray(spectral_radius(rule, lam))
@@ -131,7 +121,7 @@ def plot_worst_case(
         label_end(ax, line, label + (" (diverges)" if not float(np.max(values)) <= 1 else ""))
     ax.set(xscale="log", xlabel="curvature lam (log scale)")
     if steps is None:
-        ax.axhline(bound, **THEORY)
+        ax.axhline(float(lower_rate(L / mu)), **THEORY)
         low, high = ax.dataLim.intervaly
         room = max(0.08 * (high - low), 0.03)  # of lines that are level an axis would show the rounding
         ax.set(ylabel="factor per step", ylim=(low - room, min(1.05, high + room)))
@@ -161,10 +151,6 @@ def plot_noise_floor(
         Step sizes in units of 1/lam; 80 from 0.001 to 4 by default. Unstable ones are left out.
     ax : Axes, optional
 
-    Returns
-    -------
-    Picture
-
     Raises
     ------
     NotLinear, RuleError
@@ -190,13 +176,13 @@ def plot_noise_floor(
         rule = rule.at(**{rule.step_letters[0]: h / lam})
         rho = np.asarray(spectral_radius(rule, lam))
         floor = np.sqrt(np.asarray(stationary_covariance(rule, lam, sigma))[..., 0, 0])
-        stable = np.isfinite(floor)
-        if not stable.any():
+        floor = np.where(np.isfinite(floor), floor, np.nan)
+        if np.isnan(floor).all():
             raise ValueError(f"{label} is unstable at every step size given; give smaller ones.")
-        time = -1 / np.log(np.where(stable & (rho > 0), rho, np.nan))
-        (line,) = ax.loglog(time, np.where(stable, floor, np.nan), **looks[label])
+        time = -1 / np.log(np.where((floor >= 0) & (rho > 0), rho, np.nan))
+        (line,) = ax.loglog(time, floor, **looks[label])
         label_end(ax, line, label)
-        data |= {f"{label}, steps per factor e": time, f"{label}, floor": np.where(stable, floor, np.nan)}
+        data |= {f"{label}, steps per factor e": time, f"{label}, floor": floor}
     ax.set(xlabel="steps per factor e (log scale)", ylabel="noise floor, s.d. of theta (log scale)")
     caption = f"How far the noise keeps theta (sigma = {sigma:g}) against how fast the start is forgotten."
     return Picture(fig, ax, data, caption)
@@ -216,10 +202,6 @@ def plot_response(
     lam : float
         Curvature; 0 looks at the rule in the open.
     ax : Axes, optional
-
-    Returns
-    -------
-    Picture
 
     Raises
     ------
@@ -262,10 +244,6 @@ def plot_training(
         What is drawn.
     ax : Axes, optional
 
-    Returns
-    -------
-    Picture
-
     Raises
     ------
     ValueError
@@ -293,13 +271,10 @@ def plot_training(
                 )
             t, values = several[0].t, np.stack([getattr(one, of) for one in several])
         values = np.where(np.isfinite(values), values, np.nan)
-        rule = getattr(made[0] if isinstance(made, list | tuple) else made, "rule", label)
-        look = rule_style(rule)
-        middle = np.nanmedian(values, axis=0)
-        (line,) = ax.semilogy(t, middle, **look)
-        ax.fill_between(
-            t, np.nanmin(values, axis=0), np.nanmax(values, axis=0), color=look["color"], alpha=0.2
-        )
+        look = rule_style(getattr(made[0] if isinstance(made, list | tuple) else made, "rule", label))
+        (line,) = ax.semilogy(t, np.nanmedian(values, axis=0), **look)
+        band = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        ax.fill_between(t, *band, color=look["color"], alpha=0.2)
         label_end(ax, line, label)
         data |= {f"{label}, t": t, label: values.T}
     ax.set(xlabel="updates", ylabel=f"{of} (log scale)")

@@ -81,14 +81,7 @@ def plot_atlas(
     across, up = rising("across", across), rising("up", up)
     steps = count_of("steps", steps, 2)
     columns, rows = np.arange(len(across)), np.arange(len(up))
-    _tint(
-        plane,
-        ax,
-        np.linspace(-0.5, len(across) - 0.5, 521),
-        np.linspace(-0.5, len(up) - 0.5, 321),
-        across,
-        up,
-    )
+    _tint(plane, ax, across, up)
     cells = plane.grid(across, up)
     theta = run(cells, lambda x: x, 1.0, steps, record=("theta",)).theta
     rho = np.asarray(spectral_radius(cells, 1.0))
@@ -125,13 +118,12 @@ def plot_atlas(
     return Picture(fig, ax, data, caption)
 
 
-def _tint(plane: Plane, ax: Axes, x: Array, y: Array, across: Array, up: Array) -> None:
+def _tint(plane: Plane, ax: Axes, across: Array, up: Array) -> None:
     """The regions between the columns and rows, which stand at equal distances whatever their values."""
-    order = np.arange(len(across)), np.arange(len(up))
-    h = np.exp(np.interp(x, order[0], np.log(np.maximum(across, 1e-9))))
-    words = _named(regimes(plane.grid(h, np.interp(y, order[1], up)), 1.0))
-    _paint(ax, words, x, y)
-    hatch_unstable(ax, x, y, words == "diverges")
+    x, y = np.linspace(-0.5, len(across) - 0.5, 521), np.linspace(-0.5, len(up) - 0.5, 321)
+    h = np.exp(np.interp(x, np.arange(len(across)), np.log(np.maximum(across, 1e-9))))
+    cells = plane.grid(h, np.interp(y, np.arange(len(up)), up))
+    _paint(ax, x, y, _named(regimes(cells, 1.0)))
 
 
 def _named(found: Any) -> Array:
@@ -144,9 +136,10 @@ def _mesh(ax: Axes, x: Array, y: Array, values: Array, **look: Any) -> QuadMesh:
     return ax.pcolormesh(x, y, values, shading="nearest", rasterized=True, zorder=0, **look)
 
 
-def _paint(ax: Axes, words: Array, x: Array, y: Array) -> None:
+def _paint(ax: Axes, x: Array, y: Array, words: Array) -> None:
     number = np.vectorize(list(REGIONS).index, otypes=[float])(words)
     _mesh(ax, x, y, number, cmap=ListedColormap(list(REGIONS.values())), vmin=-0.5, vmax=3.5)
+    hatch_unstable(ax, x, y, words == "diverges")
 
 
 def _legend(ax: Axes) -> None:
@@ -190,9 +183,7 @@ def plot_region(
     fig, ax = axes_for(ax)
     h, up = plane.spans(across, up)
     limit = np.asarray(stability_limit(plane.at(1.0, up)), float)
-    words = _named(regimes(plane.grid(h, up), 1.0))
-    _paint(ax, words, h, up)
-    hatch_unstable(ax, h, up, words == "diverges")
+    _paint(ax, h, up, _named(regimes(plane.grid(h, up), 1.0)))
     ax.plot(limit, up, color="black", linewidth=1.2)
     ax.set(xlim=(0, h[-1]), ylim=(up[0], up[-1]))
     plane.label(ax)
@@ -258,7 +249,8 @@ def plot_rate(
     top = mu if L is None else L
     data: dict[str, Any] = {}
     if optimum and L is not None:
-        best = minimax(plane.rule.base.at(**_others(plane)), mu, L)
+        others = {n: v for n, v in plane.rule.setting.items() if n not in (plane.across, plane.up)}
+        best = minimax(plane.rule.base.at(**others), mu, L)
         data["optimum"] = np.array([best.setting[plane.across] * top, best.setting[plane.up], best.rate])
     h, up = plane.spans(across, up, *data.get("optimum", ())[:1])
     cells = plane.grid(h / top, up)
@@ -279,10 +271,6 @@ def plot_rate(
         f"The factor per step of {plane.rule.name}, hatched where it diverges; a star at the best setting."
     )
     return Picture(fig, ax, data, caption)
-
-
-def _others(plane: Plane) -> dict[str, Any]:
-    return {n: v for n, v in plane.rule.setting.items() if n not in (plane.across, plane.up)}
 
 
 def plot_times(
@@ -307,10 +295,6 @@ def plot_times(
         As in `settling_time`.
     settle : bool
         Count until the tolerance holds for good; else until it is first met.
-
-    Returns
-    -------
-    Picture
 
     Raises
     ------
@@ -358,10 +342,6 @@ def plot_damping(
         As in `plot_atlas`.
     what : str
         A field of `damping`: ``"ratio"``, ``"period"``, ``"half_life"``, ``"overshoot"``, ...
-
-    Returns
-    -------
-    Picture
 
     Raises
     ------

@@ -56,10 +56,6 @@ def plot_path(
         For a stochastic oracle.
     ax : Axes, optional
 
-    Returns
-    -------
-    Picture
-
     Raises
     ------
     ValueError
@@ -124,10 +120,6 @@ def plot_error(
     theory : bool
         Add rho^t (for the gap rho^2t), rho the worst spectral radius, as a dashed line.
 
-    Returns
-    -------
-    Picture
-
     Raises
     ------
     ValueError
@@ -153,11 +145,8 @@ def plot_error(
     for label, rule in several.items():
         made = run(rule, grad, theta0, steps, rng=rng)
         with np.errstate(all="ignore"):
-            error = (
-                np.linalg.norm(made.theta - problem.minimizer, axis=-1)
-                if of == "distance"
-                else problem.gap(made.theta)
-            )
+            away = made.theta - problem.minimizer
+            error = np.linalg.norm(away, axis=-1) if of == "distance" else problem.gap(made.theta)
         data[label] = np.where(np.isfinite(error), error, np.nan)
         (line,) = ax.semilogy(data["t"], np.where(data[label] > 0, data[label], np.nan), **looks[label])
         label_end(ax, line, label + _diverged(made))
@@ -187,10 +176,6 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
     steps : int
     ax : Axes, optional
 
-    Returns
-    -------
-    Picture
-
     Raises
     ------
     NotLinear, RuleError
@@ -212,9 +197,8 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
         theta = run(rule, lambda x: lam * x, 1.0, steps, record=("theta",)).theta
         rho = float(spectral_radius(rule, lam))
         with np.errstate(all="ignore"):
-            envelope = (
-                np.nanmax(np.abs(theta) / rho ** data["t"]) * rho ** data["t"] if rho > 0 else np.abs(theta)
-            )
+            fall = rho ** data["t"]
+            envelope = np.nanmax(np.abs(theta) / fall) * fall if rho > 0 else np.abs(theta)
         regime = str(regimes(rule, lam))
         words.append(regime if rho < 1 else "diverges" if rho > 1 else "does not converge")
         style = looks[label]
@@ -232,9 +216,8 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
     ax.set_ylim(low, high + 0.12 * len(words) * (high - low))  # room for the words
     ax.axhline(0, color="0.6", linewidth=0.8)
     ax.set(xlabel="steps t", ylabel="theta (start 1)")
-    return Picture(
-        fig, ax, data, f"One eigen-direction, lam = {lam:g}: {', '.join(words)}; dashed, ± C rho^t."
-    )
+    caption = f"One eigen-direction, lam = {lam:g}: {', '.join(words)}; dashed, ± C rho^t."
+    return Picture(fig, ax, data, caption)
 
 
 def _descended(problem: Any, dim: int, at: Any) -> tuple[Problem, Any]:
@@ -268,9 +251,7 @@ def _box(
         near = np.concatenate([near, lowest])
     reach = 3 * max(float(np.abs(near - near.mean(axis=0)).max()), 1e-3)
     points = np.concatenate([near, *paths])
-    points = points[
-        np.isfinite(points).all(axis=-1) & (np.abs(points - near.mean(axis=0)).max(axis=-1) <= reach)
-    ]
+    points = points[np.abs(points - near.mean(axis=0)).max(axis=-1) <= reach]  # what is not finite is not
     low, high = points.min(axis=0), points.max(axis=0)
     pad = 0.12 * np.maximum(high - low, 0.25 * ((high - low).max() or 8.0))
     found = [(float(a), float(b)) for a, b in zip(low - pad, high + pad, strict=True)]
