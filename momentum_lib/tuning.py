@@ -233,7 +233,7 @@ def tune(rule: Rule, mu: float, L: float, which: str | None = None, *, rho: floa
     if rho is not None and theorem.leaves_open != "rho":
         raise ValueError(f"rho={brief(rho)} is robust_momentum's; leave it out for the tuning of {base}.")
     try:
-        given = None if given is None else float(given)
+        given = None if given is None else _one(given)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{theorem.leaves_open}={brief(given)}; the theorem is about one number.") from None
     letters, rate = theorem.letters(mu, L, *([given] if theorem.leaves_open else []))
@@ -744,10 +744,16 @@ def _disc_to_half_plane(n: int) -> tuple[Array, Array]:
 # --- checks ------------------------------------------------------------------------------------------
 
 
+def _one(value: Any) -> float:
+    if np.ndim(value):
+        raise TypeError  # float of an array of one entry only warns in older NumPy
+    return float(value)
+
+
 def curvatures(mu: Any, L: Any) -> tuple[float, float]:
     """The ends of a spectrum as numbers, 0 < mu <= L."""
     try:
-        mu, L = float(mu), float(L)
+        mu, L = _one(mu), _one(L)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"mu={brief(mu)} and L={brief(L)}; give two numbers with 0 < mu <= L.") from None
     if mu == 0 and 0 < L < math.inf:

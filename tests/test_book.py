@@ -1,6 +1,7 @@
 """The book, built once and looked at: from its files, and in a browser where there is one."""
 
 import importlib.util
+import posixpath
 import re
 import shutil
 import sys
@@ -134,7 +135,7 @@ def test_every_public_name_has_an_entry(site):
     from sphinx.util.inventory import InventoryFile
 
     with (site / "objects.inv").open("rb") as file:
-        known = {name for kind in InventoryFile.load(file, "", "/".join).values() for name in kind}
+        known = {name for kind in InventoryFile.load(file, "", posixpath.join).values() for name in kind}
     learning = __import__("momentum_lib.learning", fromlist=["__all__"]).__all__
     wanted = {f"momentum_lib.{name}" for name in momentum_lib.__all__}
     assert not (wanted | {f"momentum_lib.learning.{name}" for name in learning}) - known

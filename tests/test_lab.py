@@ -53,7 +53,7 @@ def lab(browser, collection, tmp_path_factory):
 
 def save(page):
     """Save by the keyboard, and wait until the server has written the file."""
-    page.locator(".jp-Notebook .jp-Cell").first.click()
+    page.locator(".jp-Notebook .jp-Cell:visible").first.click()  # the first may be scrolled away, and gone
     with page.expect_response(lambda r: r.request.method == "PUT" and "/api/contents/" in r.url):
         page.keyboard.press("Control+s")
 
