@@ -222,7 +222,7 @@ def save(
     header, columns = _columns(name, data)
     told = {"caption": caption} | ({"alt": alt} if alt else {}) if caption else {}
     header = {"title": _title(fig, name), **told, "rtol": rtol, "atol": atol, **header}
-    pictures = {}
+    pictures, layout = {}, fig.get_layout_engine()
     formats = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
     formats |= {"pdf": {"CreationDate": None}} if pdf else {}
     for kind, metadata in formats.items():
@@ -230,6 +230,10 @@ def save(
         with matplotlib.rc_context({"pdf.fonttype": 42}):
             fig.savefig(buffer, format=kind, metadata=metadata)
         pictures[kind] = buffer.getvalue()
+        fig.set_layout_engine("none")  # the first drawing solved it, and that is half of a drawing's time
+    if layout is not None:
+        fig.set_layout_engine(layout)
+    fig.stale = False  # drawn just now: after the cell Matplotlib would draw it once more, for nobody
     if len(pictures["svg"]) > SVG_LIMIT:
         raise ValueError(
             f"The SVG of {name} takes {len(pictures['svg']) / 1e6:.1f} MB; "
