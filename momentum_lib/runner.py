@@ -203,7 +203,7 @@ def run(
     empty = Run(
         rule=rule,
         t=np.array([t0]),
-        slots={n: s[None].copy() for n, s in zip(rule.slots, state, strict=True) if n in keep},
+        slots={n: s[None] for n, s in zip(rule.slots, state, strict=True) if n in keep},
         queries=state[0][None][:0] if "queries" in keep else None,
         diverged_at=None,
         state=dict(zip(rule.slots, state, strict=True)),
@@ -340,11 +340,11 @@ def _stepped(before: Run, end: int, rng: np.random.Generator | None, warned: set
 
 
 #: Entries of theta that go through in one piece: the slots and what a step makes of them stay in cache.
-_PIECE: Final = 2**14
+_PIECE: Final = 2**15
 
 
 def _slabs(on: _Going, grid: tuple[int, ...], theta: Any) -> list[slice | None]:
-    """The grid in pieces, where each of its cells is known to be a run of its own: under a problem.
+    """The grid in a row and in pieces, where each cell is known to be a run of its own: under a problem.
 
     Pieces of one length where the number of cells has a divisor near: each length is compiled apart.
     """
@@ -353,8 +353,6 @@ def _slabs(on: _Going, grid: tuple[int, ...], theta: Any) -> list[slice | None]:
     if not (grid and cells and alone) or theta.dtype.kind == "O":
         return [None]
     least = -(-cells * size // _PIECE)
-    if least <= 1:
-        return [None]
     count = next((n for n in range(least, 2 * least) if cells % n == 0), least)
     length = -(-cells // count)
     return [slice(low, min(low + length, cells)) for low in range(0, cells, length)]
@@ -373,8 +371,10 @@ def _reader(before: Run, cells: slice | None) -> Callable[[str, Any], Any]:
             try:
                 value = np.broadcast_to(rows, grid).flat[cells]
             except ValueError:
-                told = f"{name} of {before.rule.name} turned from {grid} into {rows.shape}."
-                raise RuleError(told) from None
+                raise RuleError(
+                    f"{name} of {before.rule.name} turned from shape {grid} into {rows.shape}; a schedule "
+                    "keeps the shape it has at t=1."
+                ) from None
         return _letter(name, value, wide, axes)
 
     return read
@@ -610,7 +610,7 @@ def _start(
                 wider = np.result_type(value.dtype, kind)
                 kind = kind if wider.kind == "c" else wider
             state[rule.slots.index(name)] = _spread(name, _point(value, name), theta.shape, kind)
-    return [np.array(np.broadcast_to(s, theta.shape)) for s in state], point
+    return [np.broadcast_to(s, theta.shape) for s in state], point
 
 
 def _point(theta0: Any, name: str = "theta0") -> Array:
