@@ -92,9 +92,6 @@ HABITS = {
     "weight decay before": lambda make: optax.chain(optax.add_decayed_weights(0.1), make(ETA)),
     "masked": lambda make: optax.masked(make(ETA), {"w": True, "deep": [False, True]}),
     "partition": lambda make: optax.partition({"fast": make(ETA), "still": make(ETA / 10)}, by_name),
-    "multi_transform": lambda make: optax.multi_transform(
-        {"fast": make(ETA), "still": optax.set_to_zero()}, by_name
-    ),
     "MultiSteps": lambda make: optax.MultiSteps(make(ETA), every_k_schedule=3),
     "apply_if_finite": lambda make: optax.apply_if_finite(make(ETA), 3),
     "flatten": lambda make: optax.flatten(make(ETA)),
@@ -105,9 +102,13 @@ HABITS = {
 }
 
 
+def native_sgd(eta):
+    return optax.sgd(eta, GAMMA)
+
+
 @pytest.mark.parametrize("habit", HABITS)
 def test_a_habit_of_optax_moves_ours_as_its_own_sgd(habit):
-    native = iterates(HABITS[habit](lambda eta: optax.sgd(eta, GAMMA)))
+    native = iterates(HABITS[habit](native_sgd))
     ours = iterates(HABITS[habit](lambda eta: as_optax(torch_sgd.at(eta=eta, gamma=GAMMA))))
     assert np.abs(native[-1] - native[0]).max() > 1e-3, "nothing moved"
     assert np.abs(ours - native).max() <= 1e-12
@@ -172,11 +173,11 @@ def test_the_state_is_shaped_and_typed_as_the_parameters():
     optimizer = as_optax(adam.at(eta=ETA))
     state = optimizer.init(params)
     updates, after = jax.jit(optimizer.update)(params, state, params)
-    for slot in (*state.slots, *after.slots, updates):
-        assert jax.tree.structure(slot) == jax.tree.structure(params)
-        assert jax.tree.map(lambda x: (x.shape, x.dtype), slot) == jax.tree.map(
-            lambda x: (x.shape, x.dtype), params
-        )
+    like, *made = (
+        jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+        for tree in (params, *state.slots, *after.slots, updates)
+    )
+    assert made == [like] * 5
     assert optax.tree.get(after, "t") == 1
 
 
@@ -208,10 +209,8 @@ def test_the_gradient_with_respect_to_a_setting_is_the_slope(letter, at):
     "schedule",
     [
         warmup(0.1, 5), linear_ramp(0.1, 0.01, 7), step_schedule([0.1, 0.05, 0.01], [3, 6]),
-        sutskever(0.99, 3),
-        nesterov_simple(), nesterov_sequence(), then(warmup(0.1, 3), 3, cosine_decay(0.1, 0.01, 6)),
-        then(warmup(0.1, 3), 3, linear_ramp(0.1, 0.01, 5)),
-        then(0.1, 4, 0.05),
+        sutskever(0.99, 3), nesterov_simple(), nesterov_sequence(), then(0.1, 4, 0.05),
+        then(warmup(0.1, 3), 3, cosine_decay(0.1, 0.01, 6)),
     ],
     ids=repr,
 )  # fmt: skip
@@ -225,11 +224,8 @@ def test_a_schedule_traced_is_the_schedule_called(schedule):
 
 #: A rule, and what optax has for it. Whole-point rules see the whole tree, as optax's global norm does.
 THEIRS = [
-    (clipped(OURS).at(threshold=0.5), lambda: HABITS["chain"](lambda eta: optax.sgd(eta, GAMMA))),
-    (
-        clipped(OURS, "step").at(threshold=0.01),
-        lambda: HABITS["chain, the step clipped"](lambda eta: optax.sgd(eta, GAMMA)),
-    ),
+    (clipped(OURS).at(threshold=0.5), lambda: HABITS["chain"](native_sgd)),
+    (clipped(OURS, "step").at(threshold=0.01), lambda: HABITS["chain, the step clipped"](native_sgd)),
     (adam.at(eta=ETA), lambda: optax.adam(ETA)),
     (adamw.at(eta=ETA, weight_decay=0.01), lambda: optax.adamw(ETA, weight_decay=0.01)),
     (nadam.at(eta=ETA), lambda: optax.nadam(ETA)),

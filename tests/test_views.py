@@ -253,14 +253,13 @@ def test_the_error_of_a_rule_that_is_not_linear_has_no_rate():
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (None, "None is not a rule"),
         (3, "3 is not a rule"),
         ("mine", r'take RULES\["mine"\]'),
         (lambda theta: theta, "is not a rule; decorate"),
         ([], "no rule to draw|one rule, and got 0"),
         ({}, "no rule to draw|one rule, and got 0"),
     ],
-    ids=["none", "number", "text", "function", "empty list", "empty mapping"],
+    ids=["number", "text", "function", "empty list", "empty mapping"],
 )
 def test_what_is_no_rule_is_refused(view, wrong, message):
     with pytest.raises(ValueError, match=message):
@@ -271,10 +270,7 @@ def test_what_is_no_rule_is_refused(view, wrong, message):
 @pytest.mark.parametrize("axes", ["two", 3, "ax"], ids=str)
 def test_axes_that_are_not_one_are_refused(view, axes):
     given = plt.subplots(1, 2)[1] if axes == "two" else axes
-    message = (
-        r"ax is 2 axes, and this view draws into one; pass axes\[0\]" if axes == "two" else "ax is (int|str)"
-    )
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=r"ax is (2 axes|int|str), and this view draws into one"):
         view(AT, ax=given)
 
 
