@@ -439,7 +439,13 @@ class Rule:
         if self is not self.base:
             return self.base.at_rest
         best, least = (True,) + (False,) * (len(self.slots) - 1), math.inf
-        for rest in itertools.product((False, True), repeat=len(self.slots) - 1):
+        for count, rest in enumerate(itertools.product((False, True), repeat=len(self.slots) - 1)):
+            if least <= 1e-12:  # nothing rests better
+                break
+            if count == 2**15:  # seconds; all the choices of many slots would take hours
+                raise RuleError(
+                    f"{self.name} has {len(self.slots)} slots, too many to tell which are points."
+                )
             points = (True, *rest)
             state = [1.0 if p else 0.0 for p in points]
             try:

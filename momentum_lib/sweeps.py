@@ -12,10 +12,11 @@ import io
 import math
 import os
 import pickle
+import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -33,7 +34,7 @@ from momentum_lib.runner import Run, names_to_record, run
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["carried", "progress_bar", "sweep"]
+__all__ = ["carried", "progress_bar", "refuse_unsendable", "sweep"]
 
 Measure = Callable[[Run], Any]
 Array = npt.NDArray[Any]
@@ -159,8 +160,7 @@ def sweep(
     grad = problem if callable(problem) else problem.grad
     options = {"grad": grad, "steps": steps, "every": every, "record": recorded}
     work = functools.partial(_measured, rule, start, measures, options)
-    if isinstance(executor, ProcessPoolExecutor):
-        _refuse_unsendable((work, axes))
+    refuse_unsendable("this sweep", (work, axes), executor)
     kept = None if folder is None else Path(folder) / _digest(work, axes, cuts)
     points = math.prod(map(len, axes.values()))
     value, diverged = np.empty((len(streams), points, len(measures))), np.empty((len(streams), points))
@@ -252,14 +252,24 @@ def _answer(work: Callable[..., T], arguments: tuple[Any, ...], _: int) -> T | E
         return error
 
 
-def _refuse_unsendable(things: Any) -> None:
+def refuse_unsendable(what: str, things: Any, executor: Executor | None) -> None:
+    """Refuse, before the first piece of work, what would hang or break a pool of processes."""
+    context = getattr(executor, "_mp_context", None)
+    if context is None:
+        return
     try:
-        pickle.dumps(things)
+        sent = pickle.dumps(things)
     except Exception as error:
         raise ValueError(
-            f"this sweep cannot be sent to another process ({error}); define rule, measure and schedules "
-            "at the top of a module, or use a ThreadPoolExecutor."
+            f"{what} cannot reach another process ({error}); define what it uses by name in a module, or "
+            "use a ThreadPoolExecutor."
         ) from error
+    here = context.get_start_method() == "fork" or hasattr(sys.modules["__main__"], "__file__")
+    if not here and b"__main__" in sent:
+        raise ValueError(
+            f"{what} uses what this notebook defines, which another process cannot import; move it to a "
+            "module, or use no pool of processes."
+        )
 
 
 def _found(

@@ -130,6 +130,9 @@ ARGUMENTS = {
     "as_scipy_method(maxiter)": lambda v: optimize.minimize(
         same, 1.0, jac=same, method=m.as_scipy_method(BALL), options={"maxiter": v}
     ),
+    "as_scipy_method(tol)": lambda v: optimize.minimize(
+        same, 1.0, jac=same, method=m.as_scipy_method(BALL), options={"tol": v}
+    ),
     "train(rule)": lambda v: learning.train(v, TASK, 2),
     "train(every)": lambda v: learning.train(BALL, TASK, 2, every=v),
     "Digits(count)": lambda v: learning.Digits(count=v),
@@ -304,6 +307,11 @@ def mine(step):
     return Rule(step).at(eta=0.1, gamma=0.9)
 
 
+def history(*points_and_grad, eta):
+    *points, grad = points_and_grad
+    return points[0] - eta * grad(points[-1]), *points[:-1]
+
+
 LONG = m.aggregated((0, 0.9)).at(eta=0.1)
 CALLS = [  # a call, and what its sentence says
     (lambda: m.run(BALL, writing, np.ones(2), 3), "compute on a copy"),
@@ -323,6 +331,7 @@ CALLS = [  # a call, and what its sentence says
     (lambda: m.nesterov_sequence()(10**9), "up to step 10000000"),
     (lambda: m.transient_growth(BALL, 1e-7), "stability limit"),
     (lambda: m.tune(m.heavy_ball, 1e-300, 1e300), "too far apart"),
+    (lambda: Rule(history, slots=[f"x{i}" for i in range(25)], hyper=["eta"]).at_rest, "too many to tell"),
     (lambda: m.MultiWell([0.0, 1.0], [1.0, 1.0], 1e-6), "width"),
 ]
 
@@ -332,6 +341,11 @@ def test_a_call_that_goes_wrong_says_how(call, says):
     told = answer(call)
     assert told is not None
     assert re.search(says, told), told
+
+
+def test_a_rule_of_many_velocities_is_read_at_once():
+    rule = m.aggregated(np.linspace(0, 0.9, 40))
+    assert rule.at_rest == (True,) + 40 * (False,)
 
 
 def test_a_gradient_that_raises_raises_its_own_error():

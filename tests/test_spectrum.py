@@ -616,6 +616,47 @@ def test_leaps_look_at_few_steps(monkeypatch):
         assert counts[1] < 2 * counts[0]
 
 
+SLOW = {
+    "overdamped": (m.nesterov.at(eta=0.006, gamma=0.3), [5e-6]),
+    "slow swing": (m.heavy_ball.at(eta=1e-3, gamma=1 - 1e-6), [0.1]),
+    "modes that fade alike": (m.gradient_descent.at(eta=1.0), [1e-7, 1.001e-7, 1.002e-7]),
+}
+
+
+@pytest.mark.parametrize("slow", SLOW)
+def test_what_settles_after_millions_of_steps_is_not_stepped(slow, monkeypatch):
+    monkeypatch.setattr(leaps, "MOST", 3e6)  # 46 looks
+    rule, eigenvalues = SLOW[slow]
+    settled = settling_time(rule, eigenvalues, 1.0, 1e-5, 10**10)
+    predicted = np.log(1e-5) / np.log(m.worst_rate(rule, eigenvalues[0], eigenvalues[-1]))
+    assert settled == pytest.approx(predicted, rel=0.06) and settled > 10**7
+
+
+@pytest.mark.parametrize("call", [hitting_time, settling_time])
+@pytest.mark.parametrize("rule", [BALL.at(gamma=0.99999), m.RULES["aggregated"].at(eta=0.1)], ids=str)
+def test_a_count_that_takes_seconds_shows_how_far_it_is_and_can_be_stopped(call, rule, monkeypatch):
+    told = []
+
+    class Bar:
+        n = 0
+
+        def update(self, more):
+            self.n += more
+            told.append(self.n)
+            if len(told) == 3:
+                raise KeyboardInterrupt
+
+        def close(self):
+            told.append("closed")
+
+    monkeypatch.setattr(times, "progress_bar", lambda total, unit: told.append(total) or Bar())
+    monkeypatch.setattr(times.time, "monotonic", iter(range(100)).__next__)
+    monkeypatch.setattr(leaps, "_leap", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        call(rule, [1e-4], 1.0, 1e-9, 10**6)
+    assert told[0] == 10**6 and 0 < told[1] < told[2] < 10**6 and told[3:] == ["closed"]
+
+
 def test_a_count_that_would_take_hours_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="lower cap"):
         settling_time(m.RULES["aggregated"].at(eta=0.1), [1.0], 1.0, 1e-6, 10**9)

@@ -11,6 +11,7 @@ import numpy as np
 
 from momentum_lib.adapters.edges import look_ahead_refused, one_number
 from momentum_lib.clock import Clock
+from momentum_lib.collection import needs
 from momentum_lib.definition import RULES, Rule, RuleError, is_schedule
 from momentum_lib.nonlinear import NONLINEAR
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["as_keras"]
 
 
+@needs("keras", "frameworks")
 def as_keras(rule: Rule, **options: Any) -> keras.optimizers.Optimizer:
     """Turn a rule into an optimizer for ``model.compile``, on Keras's JAX, PyTorch and TensorFlow backends.
 

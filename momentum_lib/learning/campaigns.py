@@ -14,8 +14,6 @@ import json
 import multiprocessing
 import numbers
 import os
-import pickle
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +28,7 @@ from momentum_lib.collection import Execution, check_name, find_root, write_whol
 from momentum_lib.definition import Rule
 from momentum_lib.learning.tasks import Task
 from momentum_lib.learning.training import Measure, describe_training, train
-from momentum_lib.sweeps import carried, progress_bar
+from momentum_lib.sweeps import carried, progress_bar, refuse_unsendable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,35 +144,17 @@ def _carried(
         else:
             yield number, _named(trials[number], records)
     context = getattr(executor, "_mp_context", None)  # of a pool of processes
-    if context is not None:
-        _check_pool(context.get_start_method(), [trials[number] for number in left])
-    for number, records in carried(_train, ((number, (trials[number],)) for number in left), executor):
-        if (file := files[number]) is not None:  # here, where the folder is: a worker may have other disks
-            write_whole(file, json.dumps(records).encode())
-        yield number, _named(trials[number], records)
-
-
-def _check_pool(start_method: str, trials: Sequence[Trial]) -> None:
-    """Refuse before the first trial what would hang or break a pool of processes."""
-    if start_method == "fork":
+    if context is not None and context.get_start_method() == "fork":
         raise ValueError(
             "This pool forks, and a fork of JAX hangs; make it with "
             'ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")).'
         )
-    importable = hasattr(sys.modules["__main__"], "__file__")
-    for trial in trials:
-        try:
-            sent = pickle.dumps(trial)
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"A trial of {trial.rule} cannot reach another process ({error}); define what it uses in a "
-                "module, or carry it out without a pool."
-            ) from None
-        if not importable and b"__main__" in sent:
-            raise ValueError(
-                f"The trial of {trial.rule} on {type(trial.task).__name__} uses what this notebook defines, "
-                "which another process cannot import; move it to a module, or carry it out without a pool."
-            )
+    for trial in (trials[number] for number in left):
+        refuse_unsendable(f"The trial of {trial.rule} on {type(trial.task).__name__}", trial, executor)
+    for number, records in carried(_train, ((number, (trials[number],)) for number in left), executor):
+        if (file := files[number]) is not None:  # here, where the folder is: a worker may have other disks
+            write_whole(file, json.dumps(records).encode())
+        yield number, _named(trials[number], records)
 
 
 def _kept(file: Path) -> list[dict[str, Any]] | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from momentum_lib.collection import needs
 from momentum_lib.learning.tasks import Task
 from momentum_lib.learning.training import by_code
 
@@ -14,6 +15,7 @@ __all__ = ["largest_eigenvalue", "sharpness"]
 Array = np.ndarray[Any, Any]
 
 
+@needs("jax", "learning")
 def sharpness(task: Task, theta: Array, batch: Any = None, tol: float = 1e-3) -> float:
     """Largest eigenvalue of the Hessian of the task's loss at theta, in units of loss over theta squared.
 

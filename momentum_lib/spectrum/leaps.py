@@ -7,6 +7,7 @@ a bound tells for how many steps a mode keeps a cell outside, and doubling carri
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,7 +61,15 @@ def cells_of(clock: Clock) -> int:
     return max((np.size(value) for value in clock.letters(1).values()), default=1)
 
 
-def leapt(clock: Clock, lam: Array, start: Array, tol: float, cap: int, settle: bool) -> Array:
+def leapt(
+    clock: Clock,
+    lam: Array,
+    start: Array,
+    tol: float,
+    cap: int,
+    settle: bool,
+    tell: Callable[[int], None] = lambda t: None,
+) -> Array:
     """The numbers of `times.stepped`, from the same arguments."""
     level2 = tol * tol * float(np.einsum("ij,ij->", start, start))
     ask = (level2, cap, settle)
@@ -83,6 +92,7 @@ def leapt(clock: Clock, lam: Array, start: Array, tol: float, cap: int, settle: 
         looked += _LOOK * max(cells.now.size, 1000)
         if looked > MOST:
             raise too_long(len(out), len(lam), cap)
+        tell(int(cells.clock.min()))
         (_look if cells.now.size > _FEW else _look_plainly)(cells, *ask)
 
 
@@ -143,7 +153,7 @@ def _leap(cells: _Cells, level2: float, cap: int, settle: bool) -> None:
     level = math.sqrt(level2) * (1 + 1e-9)
     ahead = _outside(cells, level)
     if settle:
-        ahead = np.maximum(ahead, _exits(cells, level))
+        ahead = np.maximum(ahead, _exits(cells, level, cap))
     ahead = np.minimum(ahead, cap - cells.clock)
     go = np.flatnonzero(ahead > _LOOK)
     m = ahead[go].astype(int)
@@ -163,7 +173,7 @@ def _leap(cells: _Cells, level2: float, cap: int, settle: bool) -> None:
 
 
 def _outside(cells: _Cells, level: float) -> Array:
-    """How many steps a mode with real roots certainly keeps each cell outside; inf for ever.
+    """How many steps the modes with real roots certainly keep each cell outside; inf for ever.
 
     With theta_{t+k} = A r1^k + B r2^k and |r1| >= |r2|, theta_{t+k} / r1^k tends to A, steadily along the
     even and along the odd k. So |theta_{t+k}| >= |r1|^k times the least of its moduli at k = -1, 0 and
@@ -176,37 +186,61 @@ def _outside(cells: _Cells, level: float) -> Array:
     ends = cells.before * r1, cells.now, (cells.now * r1 - cells.det * cells.before) / (2 * root)
     least = np.minimum(np.minimum(np.abs(ends[0]), np.abs(ends[1])), np.abs(ends[2]))
     # Too near to a double root, r1 is known to half the digits only.
-    sound = (disc > 1e-10 * half * half) & (ends[0] * ends[1] > 0) & (ends[1] * ends[2] > 0) & (least > level)
-    shrink = -np.log(np.abs(r1))
-    steps = np.where(shrink > 0, np.floor(np.log(least / level) / shrink) - 1, np.inf)
-    return np.asarray(np.where(sound, np.maximum(steps, 0), 0).max(axis=0))
+    sound = (disc > 1e-10 * half * half) & (ends[0] * ends[1] > 0) & (ends[1] * ends[2] > 0)
+    least = np.where(sound, least, 0)
+    shrink = np.maximum(-np.log(np.abs(r1)), 0)
+    steps = np.floor(np.log(least / level) / shrink) - 1
+    # Together: the logarithm of the sum of squares lies above its tangent.
+    total = (least * least).sum(axis=0)
+    slope = 2 * (shrink * least * least).sum(axis=0) / total
+    jointly = np.floor(np.log(total / level**2) / slope) - 1
+    alone = np.where(least > level, np.maximum(steps, 0), 0).max(axis=0)
+    return np.asarray(np.where(total > level * level, np.maximum(jointly, alone), 0))
 
 
-def _exits(cells: _Cells, level: float) -> Array:
-    """How many steps ahead a mode with complex roots still leaves each cell, at that step or just before.
+def _exits(cells: _Cells, level: float, cap: int) -> Array:
+    """How many steps ahead a mode with complex roots still leaves each cell: just before, then or later.
 
-    w = theta_t^2 - trace theta_t theta_{t-1} + det theta_{t-1}^2 shrinks by det a step, exactly, and is at
-    most `stretch` times the larger of the two squares.
+    w = theta_t^2 - trace theta_t theta_{t-1} + det theta_{t-1}^2 shrinks by det a step, exactly. It is at
+    most `stretch` times the larger of the two squares: one of these two is outside. And theta is
+    C rho^k cos(phase): within half a round a step comes as near to a peak as half of what one turns.
     """
-    trace, det = cells.trace, cells.det
-    swing2 = det - trace * trace / 4
-    w = (cells.now - trace / 2 * cells.before) ** 2 + swing2 * cells.before**2  # no cancellation
-    stretch = 1 + det + np.sqrt((1 - det) ** 2 + trace * trace)
-    room = w / (stretch * level * level)
-    shrink = -np.log(det)
-    steps = np.where(shrink > 0, np.floor(np.log(room) / shrink) - 1, np.inf)
-    return np.asarray(np.where((swing2 > 0) & (room > 1), np.maximum(steps, 0), 0).max(axis=0))
+    half = cells.trace / 2
+    swing2 = cells.det - half * half
+    w = (cells.now - half * cells.before) ** 2 + swing2 * cells.before**2  # no cancellation
+    stretch = 1 + cells.det + np.sqrt((1 - cells.det) ** 2 + cells.trace * cells.trace)
+    turn = np.arctan2(np.sqrt(swing2), np.abs(half))
+    wait = np.ceil(np.pi / turn) + 2
+    shrink = -np.log(cells.det) / 2
+
+    def lasts(room: Array) -> Array:
+        steps = np.where(shrink > 0, np.floor(np.log(room) / shrink / 2) - 1, np.inf)
+        return np.where((swing2 > 0) & (room > 1), np.maximum(steps, 0), 0)
+
+    pair = lasts(w / (stretch * level * level))
+    peak = lasts(w / swing2 * (np.cos(turn / 2) / level) ** 2) - wait
+    peak = np.minimum(peak, cap - cells.clock - wait)
+    return np.asarray(np.where(swing2 > 0, np.maximum(pair, peak), 0).max(axis=0))
 
 
 def _settled(cells: _Cells, level: float) -> Array:
     """Whether no later step can be outside.
 
     theta_{t+k} = U_k theta_t - det U_{k-1} theta_{t-1}, where U_k = (r1^k - r2^k)/(r1 - r2) is at most
-    rho^k/|r1 - r2| times 2 and, at a double root too, k rho^(k-1).
+    rho^k/|r1 - r2| times 2 and, at a double root too, k rho^(k-1). Away from a double root a mode is two
+    powers, at most the sum of their moduli, or a swing, at most its amplitude.
     """
+    before, now, half = cells.before, cells.now, cells.trace / 2
     rho = radius_of_quadratic(cells.trace, cells.det)
-    root = np.sqrt(np.abs(cells.trace * cells.trace / 4 - cells.det))
+    disc = half * half - cells.det
+    root = np.sqrt(np.abs(disc))
     most = np.where(rho < 1, np.minimum(rho / root, 1 / (math.e * rho * -np.log(rho))), np.inf)
-    bound = most * (np.abs(cells.now) + np.abs(cells.det * cells.before))
-    bound = np.where(rho > 0, bound, np.abs(cells.now))
+    bound = most * (np.abs(now) + np.abs(cells.det * before))
+    r1 = half + np.copysign(root, half)
+    r2 = cells.det / r1
+    powers = (np.abs(r1 * (now - r2 * before)) + np.abs(r2 * (now - r1 * before))) / (2 * root)
+    swing = rho * np.hypot((now - half * before) / root, before)
+    known = np.where(disc > 0, powers, swing)
+    bound = np.where((np.abs(disc) > 1e-6 * half * half) & (rho < 1), np.minimum(bound, known), bound)
+    bound = np.where(rho > 0, bound, np.abs(now))
     return np.asarray(np.linalg.norm(bound, axis=0) <= level * (1 - 1e-9))

@@ -6,7 +6,10 @@ rules of one and two slots without looking at every step.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from momentum_lib.clock import Clock, brief, count_of, reals
 from momentum_lib.definition import Rule
 from momentum_lib.spectrum.leaps import MOST, can_leap, cells_of, leapt, too_long
 from momentum_lib.spectrum.probing import Reading, as_number, refuse_nonlinear
+from momentum_lib.sweeps import progress_bar
 
 __all__ = ["hitting_time", "settling_time"]
 
@@ -41,7 +45,7 @@ def hitting_time(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: int
     tol : float
         Relative tolerance, at least 1e-150.
     cap : int
-        Last step looked at.
+        Last step looked at. What takes seconds shows a bar of its steps (on stderr, if tqdm is installed).
 
     Returns
     -------
@@ -110,14 +114,41 @@ def _times(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: int, *, s
         for t in (1, 2):
             refuse_nonlinear(Reading(rule, clock.body(t), clock.letters(t)), probed)
         answer = leapt if can_leap(clock) else stepped
-        with np.errstate(all="ignore"):
-            return answer(clock, lam[:, None], start[:, None], float(tol), cap, settle)
+        with np.errstate(all="ignore"), _telling(cap) as tell:
+            return answer(clock, lam[:, None], start[:, None], float(tol), cap, settle, tell)
 
     out = np.concatenate([part(slice(low, low + _PART)) for low in range(0, max(count, 1), _PART)])
     return np.where(out > cap, np.inf, out).reshape(shape)[()]
 
 
-def stepped(clock: Clock, lam: Array, start: Array, tol: float, cap: int, settle: bool) -> Array:
+@contextlib.contextmanager
+def _telling(cap: int) -> Iterator[Callable[[int], None]]:
+    """Where a count says how far it is; a bar of `cap` steps shows once that has taken seconds."""
+    patience, bar = time.monotonic() + 2, None
+
+    def tell(t: int) -> None:
+        nonlocal patience, bar
+        if time.monotonic() > patience:
+            patience, bar = math.inf, progress_bar(cap, "step")
+        if bar is not None:
+            bar.update(t - bar.n)
+
+    try:
+        yield tell
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def stepped(
+    clock: Clock,
+    lam: Array,
+    start: Array,
+    tol: float,
+    cap: int,
+    settle: bool,
+    tell: Callable[[int], None] = lambda t: None,
+) -> Array:
     """The times of all cells, in a row, by stepping the state of each mode (rows) in each cell.
 
     Parameters
@@ -125,17 +156,19 @@ def stepped(clock: Clock, lam: Array, start: Array, tol: float, cap: int, settle
     clock : Clock
         Of a rule whose letters have one entry a cell.
     lam, start : (modes, 1) arrays
+    tell : function
+        Called with each step that is made.
     """
     count = cells_of(clock)
-    if (
-        cap * (math.prod(clock.shape) * len(lam) + 1000) > MOST
-    ):  # a step costs that of a thousand entries at least
+    # A step costs that of a thousand entries at least.
+    if cap * (math.prod(clock.shape) * len(lam) + 1000) > MOST:
         raise too_long(math.prod(clock.shape), len(lam), cap)
     level = tol * np.linalg.norm(start, axis=0)
     out = np.full(count, float(tol < 1) if settle else np.inf)
     alive = np.arange(count)
     state: Any = [np.broadcast_to(s, (len(lam), count)) for s in clock.rule.init(start)]
     for t in range(1, cap + 1):
+        tell(t)
         letters = {n: v[alive] if np.ndim(v) else v for n, v in clock.letters(t).items()}
         state = clock.rule.apply(clock.body(t), state, lambda x: lam * x, letters)
         state = [np.broadcast_to(s, (len(lam), alive.size)) for s in state]
