@@ -395,12 +395,22 @@ def test_a_long_noisy_run_in_blocks_is_the_run_step_by_step(rule, monkeypatch):
     assert (cut == whole).all() == bool(rule.schedules or rule.counts)  # it was cut indeed
 
 
-def test_divergence_is_a_result():
-    rule = heavy_ball.at(eta=5.0, gamma=0.5)
-    square = mean_square_curve(rule, 1.0, 1.0, 1.0, 2000).square
-    lost = int(np.argmax(np.isinf(square)))
-    assert 100 < lost < 1000 and np.isinf(square[lost:]).all() and np.isfinite(square[:lost]).all()
-    assert not np.isfinite(noisy_run(rule, 1.0, 1.0, 1.0, 2000, 0, 3)[-1]).any()
+@pytest.mark.parametrize(
+    ("eta", "start", "steps"), [(5.0, 1.0, 2000), (5.0, 1e-100, 2000), (1e6, 1e-100, 300)]
+)
+def test_a_curve_is_finite_as_long_as_the_run_is(eta, start, steps):
+    rule = heavy_ball.at(eta=eta, gamma=0.5)  # the powers of its matrix overflow before a small start does
+    with np.errstate(over="ignore"):
+        path = run(rule, lambda x: x, start, steps).theta
+        lasts = np.isfinite(path**2)
+    curve = mean_square_curve(rule, 1.0, 0.0, start, steps)
+    assert 1 < lasts.sum() < steps and (np.isfinite(curve.square) == lasts).all()
+    assert np.isnan(curve.mean[~lasts]).all() and np.isinf(curve.square[~lasts]).all()
+    np.testing.assert_allclose(curve.mean[lasts], path[lasts], rtol=1e-11)
+
+
+def test_a_noisy_run_that_diverges_leaves_the_finite_numbers():
+    assert not np.isfinite(noisy_run(heavy_ball.at(eta=5.0, gamma=0.5), 1.0, 1.0, 1.0, 2000, 0, 3)[-1]).any()
 
 
 @pytest.mark.parametrize("rule", [*RULES, SCHEDULED], ids=str)

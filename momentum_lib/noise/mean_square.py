@@ -318,10 +318,11 @@ def mean_square_curve(
 
 def _powers(step: Array, least: int) -> tuple[Array, Array]:
     """step^k for k below a power of two of at least `least`, and that power; fewer where it overflows."""
-    powers, leap = np.broadcast_to(np.eye(step.shape[-1]), step.shape)[..., None, :, :], step
-    while powers.shape[-3] < least and np.isfinite(further := leap @ leap).all():
-        powers, leap = np.concatenate([powers, powers @ leap[..., None, :, :]], axis=-3), further
-    return powers, leap
+    n = step.shape[-1]
+    powers, leap = np.broadcast_to(np.eye(n), step.shape), step  # one below the other
+    while powers.shape[-2] < least * n and np.isfinite(further := leap @ leap).all():
+        powers, leap = np.concatenate([powers, powers @ leap], axis=-2), further
+    return powers.reshape(*step.shape[:-2], -1, n, n), leap
 
 
 def _first_entry(step: Array, state: Array, steps: int) -> Array:
