@@ -5,6 +5,7 @@ compared with the committed ones, so a test never overwrites what it tests.
 """
 
 import atexit
+import contextlib
 import functools
 import importlib.util
 import os
@@ -29,8 +30,16 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "whole: left to `pytest --whole`; the gate runs a sample")
     drawn = tempfile.mkdtemp(prefix="momentum-figures-")
     atexit.register(shutil.rmtree, drawn, ignore_errors=True)
-    committed = Path(__file__).with_name("figures")
-    os.environ.update(Execution(figures=drawn, figures_reference=str(committed)).variables)
+    root = Path(__file__).parent
+    os.environ.update(Execution(figures=drawn, figures_reference=str(root / "figures")).variables)
+    # What `momentum reproduce` has compiled is read. Nothing is added: another process might see half of it.
+    compiled = Path(drawn, "compiled")
+    for kept in (root / ".momentum" / "compiled").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # a run puts its own there
+            shutil.copytree(kept, compiled, dirs_exist_ok=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(compiled)
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "1e9"
+    os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"  # their place is no part of a program
 
 
 @pytest.fixture(scope="module")

@@ -240,12 +240,16 @@ class Notebook:
             found.append(argument.value)
         return tuple(found)
 
+    @cached_property
+    def _nodes(self) -> list[ast.AST]:
+        """Every part of its code."""
+        trees = [parse_cell(source, self.path.name) for source in self.sources("code")]
+        return [node for tree in trees for node in ast.walk(tree)]
+
     def _calls(self, function: str, modules: set[str]) -> Iterator[ast.Call]:
         """Calls of a function of one of the modules, under whatever name it was imported."""
-        trees = [parse_cell(source, self.path.name) for source in self.sources("code")]
-        nodes = [node for tree in trees for node in ast.walk(tree)]
         bare, owners = set[str](), set[str]()
-        for node in nodes:
+        for node in self._nodes:
             if isinstance(node, ast.Import):
                 for name in node.names:
                     if name.name in modules:
@@ -258,7 +262,7 @@ class Notebook:
                         bare.add(name.asname or name.name)
                     if f"{node.module}.{name.name}" in modules:
                         owners.add(name.asname or name.name)
-        for node in nodes:
+        for node in self._nodes:
             if isinstance(node, ast.Call):
                 called = node.func
                 if (isinstance(called, ast.Name) and called.id in bare) or (
