@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable
 
 import numpy as np
 
 from momentum_lib.definition import Rule
-from momentum_lib.exercises.verdict import checked
+from momentum_lib.exercises.verdict import checked, no_number
 from momentum_lib.oscillation import critical_gamma, damping, measure_overshoot
 from momentum_lib.rules import heavy_ball
 from momentum_lib.runner import run
@@ -18,16 +17,10 @@ from momentum_lib.spectrum import spectral_radius
 __all__ = ["check_damper", "check_energy_limit", "check_overshoot"]
 
 
-def _number(name: str, value: float) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        return f"{name} is one finite number."
-    return None
-
-
 @checked("a damping ratio near 0.69 swings past by a twentieth and no more.")
 def check_overshoot(gamma: float, *, lam: float = 0.01) -> str | None:
     """Whether heavy ball at eta lam = `lam` first swings past the minimizer by 4 to 6 percent."""
-    if hint := _number("gamma", gamma):
+    if hint := no_number("gamma", gamma):
         return hint
     if not 0 <= gamma < 1:
         return "a momentum lies in [0, 1)."
@@ -88,7 +81,7 @@ def check_energy_limit(limit: Callable[[float], float]) -> str | None:
     gammas = (0.25, 0.5, 0.9, 0.99)
     said = [limit(gamma) for gamma in gammas]
     for gamma, value in zip(gammas, said, strict=True):
-        if hint := _number(f"limit({gamma:g})", value):
+        if hint := no_number(f"limit({gamma:g})", value):
             return hint
     if np.allclose(said, [2 * (1 - gamma) for gamma in gammas], rtol=1e-6, atol=0):
         return None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from momentum_lib.definition import Rule
-from momentum_lib.exercises.verdict import checked
+from momentum_lib.exercises.verdict import checked, no_number
 from momentum_lib.oscillation import count_sign_changes
 from momentum_lib.problems import Quadratic
 from momentum_lib.rules import gradient_descent
@@ -92,6 +91,5 @@ def check_in_turn(mine: Rule, *, mu: float = 0.01, L: float = 1.0) -> str | None
 
 
 def _positive(eta: Any) -> str | None:
-    if isinstance(eta, bool) or not isinstance(eta, numbers.Real) or not math.isfinite(eta):
-        return "eta is one finite number."
-    return None if float(eta) > 0 else "eta must be positive, or nothing moves downhill."
+    hint = no_number("eta", eta)
+    return hint or (None if eta > 0 else "eta must be positive, or nothing moves downhill.")

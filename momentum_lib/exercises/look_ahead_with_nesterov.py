@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from momentum_lib.exercises.verdict import checked
+from momentum_lib.exercises.verdict import checked, no_number
 from momentum_lib.oscillation import critical_gamma
 from momentum_lib.rules import heavy_ball, nesterov, torch_nesterov
 from momentum_lib.runner import run
@@ -20,8 +19,8 @@ __all__ = ["check_critical_nesterov", "check_recover_theta"]
 @checked("a double root: the fastest return without a swing at this curvature.")
 def check_critical_nesterov(gamma: float, *, h: float = 0.19) -> str | None:
     """Whether Nesterov's two roots coincide at eta lam = h, to three digits."""
-    if isinstance(gamma, bool) or not isinstance(gamma, numbers.Real) or not math.isfinite(gamma):
-        return "gamma is one finite number."
+    if hint := no_number("gamma", gamma):
+        return hint
     if not 0 <= gamma < 1:
         return "a momentum lies in [0, 1)."
     right = float(critical_gamma(nesterov, h))

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Callable
 
 from momentum_lib.definition import RULES, Rule
-from momentum_lib.exercises.verdict import checked
+from momentum_lib.exercises.verdict import checked, no_number
 from momentum_lib.spectrum import stability_limit
 from momentum_lib.tuning import best_eta, lower_rate, minimax
 
@@ -17,20 +17,18 @@ __all__ = ["check_break_even", "check_margin", "check_one_gamma"]
 @checked("beyond it momentum is ahead; below it the habit costs more than it gives.")
 def check_break_even(kappa: float, *, gamma: float = 0.9) -> str | None:
     """Whether heavy ball at `gamma` and gradient descent, each at its best eta, are level at `kappa`."""
-    if isinstance(kappa, bool) or not isinstance(kappa, numbers.Real) or not math.isfinite(kappa):
-        return "kappa is one number."
+    if hint := no_number("kappa", kappa):
+        return hint
     root = math.sqrt(gamma)
     level = (1 + root) / (1 - root)
     if abs(kappa / level - 1) < 0.01:
         return None
     if kappa < 1:
         return "kappa = L/mu is at least 1."
+    memory = 1 / (1 - gamma)
     others = {
-        (1 + gamma) / (1 - gamma): "takes gamma for the rate; the rate is its square root",
-        1
-        / (
-            1 - gamma
-        ): f"is the memory 1/(1 - gamma), and at kappa = {1 / (1 - gamma):.3g} descent is quicker",
+        (1 + gamma) * memory: "takes gamma for the rate; the rate is its square root",
+        memory: f"is the memory 1/(1 - gamma), and at kappa = {memory:.3g} descent is quicker",
         level**2: f"is where {gamma:g} is the best momentum; it is ahead of descent much sooner",
         math.sqrt(level): "is the square root of the answer",
         1 / (1 - root): "leaves out that descent's best rate is (kappa - 1)/(kappa + 1), not 1 - 1/kappa",
@@ -56,8 +54,7 @@ def check_one_gamma(gamma: float, *, low: float = 30.0, high: float = 3000.0) ->
         return small, large
 
     # More gamma raises the cost at `low` and lowers it at `high`: the best is where they cross.
-    under, over = ((math.sqrt(k) - 1) / (math.sqrt(k) + 1) for k in (low, high))
-    under, over = under**2, over**2
+    under, over = (((math.sqrt(k) - 1) / (math.sqrt(k) + 1)) ** 2 for k in (low, high))
     for _ in range(40):
         middle = (under + over) / 2
         small, large = regret(middle)

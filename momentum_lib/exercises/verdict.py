@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
-__all__ = ["Verdict", "checked"]
+__all__ = ["Verdict", "checked", "no_number"]
 
 Asked = ParamSpec("Asked")
 
@@ -57,3 +59,10 @@ could not be used (TypeError: unsupported operand type(s) for -: 'str' and 'floa
         return check
 
     return decorate
+
+
+def no_number(name: str, value: Any) -> str | None:
+    """The hint for what is not one finite real number; None for what is."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        return f"{name} is one finite number."
+    return None
