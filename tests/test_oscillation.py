@@ -257,6 +257,8 @@ def test_an_undamped_ball_swings_for_ever():
     still, grows = damping(heavy_ball.at(gamma=1), 0.1), damping(heavy_ball.at(gamma=1.01), 0.1)
     assert still.ratio == pytest.approx(0, abs=1e-12)
     assert grows.half_life == grows.largest_overshoot == np.inf and grows.ratio < 0
+    parts = damping(heavy_ball.at(gamma=1.5), 0.01)  # two real roots above 1, of product gamma
+    assert 2 * parts.ratio * parts.natural_frequency == pytest.approx(-math.log(1.5))
 
 
 def test_gradient_descent_has_no_inertia():

@@ -161,6 +161,7 @@ DAMPED = torch_sgd.at(dampening=d)
         (bias_corrected, heavy_ball, CORRECTION, SAME, "every t"),
         (bias_corrected, heavy_ball, {**CORRECTION, "gamma": "gamma"}, OTHER, "every t"),
         (Rule(corrected_average), bias_corrected, {"eta": "eta*(1 - gamma)"}, SAME, "every t"),
+        (gradient_descent, gradient_descent, {"eta": "eta*2**(t/2)"}, OTHER, "every t"),
         (chebyshev, chebyshev, None, SAME, "every t"),
         # What no gradient excites, the start may.
         (Rule(shrinking), Rule(nudged), None, OTHER_START, "every t"),
