@@ -78,15 +78,13 @@ def draw_errors(frame, worst, label, least=5e-4):
     return fig
 
 
-def draw_patience(made, name, kept, patient):
-    """A live training and its committed records (rings), beside trainings without momentum, one a seed."""
+def draw_patience(frames):
+    """Error over the update of each row's seeds, a column a seed."""
     fig, ax = plt.subplots(figsize=(7.5, 3.6))
-    shown = made.t > 0
-    ax.plot(made.t[shown], made.error[shown], **look(name) | {"marker": ""}, label=f"{name}, seed 1, live")
-    ax.plot(kept["t"], kept["error"], "ko", fillstyle="none", markersize=9)
-    for seed, errors in patient.items():
-        first = {"label": f"no momentum, {len(patient.columns)} seeds"} if seed == patient.columns[0] else {}
-        ax.plot(errors.index, errors, **look("none") | {"linewidth": 1}, **first)
+    for name, errors in frames.items():
+        words = name if name not in WORDS else WORDS[name]
+        lines = ax.plot(errors, **look(name) | {"linewidth": 1, "markersize": 3})
+        lines[0].set_label(f"{words}, {len(lines)} seeds")
     ax.set(xscale="log", yscale="log", xlabel="update (log scale)", ylabel="share of sums wrong (log scale)")
     ax.legend(loc="lower left")
     return fig
@@ -133,9 +131,8 @@ CAPTION = {
         "differ."
     ),
     "momentum-or-patience": (
-        "Share of sums wrong along training: Nesterov at 0.995 for 3000 updates (rings: the committed "
-        "run), and gradient descent without momentum for ten times as many, two seeds at one learning "
-        "rate, not tuned."
+        "Share of sums wrong along training: Nesterov at 0.995 for 3000 updates, four seeds, and gradient "
+        "descent without momentum for ten times as many, two seeds at one learning rate, not tuned."
     ),
     "where-it-works": (
         "How many of four seeds succeed at each momentum and learning rate after 3000 updates; hatched "
