@@ -180,9 +180,19 @@ def test_a_bar_is_shown_when_asked(capsys, monkeypatch):
     assert capsys.readouterr().err == ""
 
 
-def test_a_campaign_of_no_trial_is_refused():
-    with pytest.raises(ValueError, match="no trial to carry out; give at least one"):
-        carry_out([])
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: quiet([]), "no trial to carry out; give at least one"),
+        (lambda: quiet([heavy_ball]), r"heavy_ball is no trial; give Trial\(rule, task, steps"),
+        (lambda: measured("two", [TRIALS[0], 3]), "3 is no trial; give Trial"),
+        (lambda: replace(TRIALS[0], label={"error": "mine"}), "names a column 'error', which is another's"),
+        (lambda: replace(TRIALS[0], measure={"gamma": TASK.wrong}), "names a column 'gamma', which is"),
+    ],
+)
+def test_what_is_no_campaign_is_refused(made, message):
+    with pytest.raises(ValueError, match=message):
+        made()
 
 
 # --- What is kept -----------------------------------------------------------------------------------
@@ -320,6 +330,7 @@ def test_the_best_eta_of_a_cell_has_the_least_mean_error_and_its_edge_is_told(er
     assert (a["eta"] == eta).all() and (a["edge"] == edge).all() and (b["eta"] == 0.3).all()
     np.testing.assert_array_equal(a["error"], errors[eta])
     assert a["seed"].tolist() == list(range(len(a)))
+    assert best.equals(best_eta_of(frame_of({"a": errors, "b": other}), "rule"))
 
 
 # --- Campaigns that take hours ----------------------------------------------------------------------

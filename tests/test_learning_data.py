@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from momentum_lib.learning import Addition, Curves, Digits, Memorization, Multiplication, draw_curves
+from momentum_lib.learning import Addition, Curves, Digits, Memorization, Multiplication, Rows, draw_curves
 
 jax = pytest.importorskip("jax", reason="JAX is not installed (extra learning)")
 datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed (extra learning)")
@@ -28,12 +28,6 @@ def test_a_count_takes_the_first_digits():
     images, labels = Digits(count=7).load()
     assert images.shape == (7, 64) and (images == Digits().load()[0][:7]).all()
     assert (labels == Digits().load()[1][:7]).all()
-
-
-@pytest.mark.parametrize("count", [0, -1, 1798])
-def test_a_count_that_there_is_not_is_refused(count):
-    with pytest.raises(ValueError, match=f"count is {count}; there are 1797 digits"):
-        Digits(count).load()
 
 
 @pytest.mark.parametrize("source", [Digits(), Curves(count=3)], ids=["digits", "curves"])
@@ -91,12 +85,6 @@ def test_curves_are_six_numbers_a_picture_and_depend_on_the_seed_alone():
     again, _ = Curves(count=20, side=9, seed=3).load()
     assert (again == images).all()
     assert (Curves(count=20, side=9, seed=4).load()[0] != images).any()
-
-
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"side": 3}, {"count": -2, "side": 14}])
-def test_curves_of_no_picture_or_no_pixels_are_refused(wrong):
-    with pytest.raises(ValueError, match="give count from 1, side from 4"):
-        Curves(**wrong).load()
 
 
 # --- Sequences --------------------------------------------------------------------------------------
@@ -233,13 +221,24 @@ def test_sequences_are_fresh_by_key_and_the_same_by_the_same_key(problem):
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        (lambda: Addition(7), "length is 7; two marks in the first half need at least 8 steps"),
-        (lambda: Multiplication(0), "length is 0"),
-        (lambda: Memorization(symbols=1), "give symbols from 2, memory and wait from 1"),
-        (lambda: Memorization(memory=0), "asks nothing"),
-        (lambda: Memorization(wait=0), "asks nothing"),
+        (lambda: Addition(7), "length is 7; give a whole number of at least 8"),
+        (lambda: Multiplication("8"), "length is '8'; give a whole"),
+        (lambda: Memorization(symbols=1), "symbols is 1; give a whole number of at least 2"),
+        (lambda: Memorization(memory=0), "memory is 0; give a whole"),
+        (lambda: Memorization(wait=2.5), "wait is 2.5; give a whole"),
+        (lambda: Digits(0).load(), "count is 0; give a whole number of at least 1"),
+        (lambda: Digits(1798).load(), "count is 1798; give a whole number of at most 1797"),
+        (lambda: Digits(shuffled_labels=-1).load(), "shuffled_labels is -1; give a whole"),
+        (lambda: Curves(0).load(), "count is 0; give a whole number of at least 1"),
+        (lambda: Curves(2, side=3).load(), "side is 3; give a whole number of at least 4"),
+        (lambda: Curves(2, seed=0.5).load(), "seed is 0.5; give a whole"),
+        (lambda: Rows(Digits(), 5, 1).load(), "start is 5; give a whole number of at most 0"),
+        (lambda: Rows(Digits(), 0, 1798).load(), "stop is 1798; give a whole number of at most 1797"),
+        (lambda: Rows("digits", 0, 1).load(), "'digits' is no source; give Digits"),
+        (lambda: draw_curves(np.ones((3, 2)), 8), r"points have shape \(3, 2\); give three points"),
+        (lambda: draw_curves(np.full((1, 3, 2), np.nan), 8), "points contains nan; give finite numbers"),
     ],
 )
-def test_a_sequence_that_asks_nothing_is_refused(made, message):
+def test_data_that_cannot_be_are_refused(made, message):
     with pytest.raises(ValueError, match=message):
         made()

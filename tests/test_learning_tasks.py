@@ -232,9 +232,24 @@ def test_a_network_that_ignores_its_input_is_wrong_as_often_as_chance_says():
     assert 1000 * wrong == pytest.approx(round(1000 * wrong), abs=1e-3)
 
 
-def test_a_part_that_the_network_does_not_have_is_refused():
-    with pytest.raises(ValueError, match="trained names 'w'; the parts are W, U, b, V and c"):
-        RecurrentTask(Addition(), trained=("W", "w"))
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: RecurrentTask(Addition(), trained=("W", "w")), "trained names 'w'; the parts are W, U, b,"),
+        (lambda: RecurrentTask("addition"), "sequence is 'addition'; give Addition"),
+        (lambda: RecurrentTask(Addition(), units=0), "units is 0; give a whole number of at least 1"),
+        (lambda: RecurrentTask(Addition(), batch=2.5), "batch is 2.5; give a whole"),
+        (lambda: Classifier(batch=0), "batch is 0; give a whole number of at least 1"),
+        (lambda: Classifier(widths=8), r"widths is 8; give a tuple of whole numbers, as \(30, 8\)"),
+        (lambda: Classifier(widths=(8, 0)), "a width is 0; give a whole number of at least 1"),
+        (lambda: Classifier(Digits), "Digits'> is no source; give Digits"),
+        (lambda: Autoencoder(widths=()), r"widths is \(\); an autoencoder has a middle at least"),
+        (lambda: Autoencoder(widths=[8]), r"widths is \[8\]; give a tuple"),
+    ],
+)
+def test_what_makes_no_network_is_refused(made, message):
+    with pytest.raises(ValueError, match=message):
+        made()
 
 
 # --- Values -----------------------------------------------------------------------------------------

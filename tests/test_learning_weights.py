@@ -66,7 +66,12 @@ def test_the_same_seed_gives_the_same_weights(made):
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        (lambda: sparse_weights(rng(), 4, 4, connections=0), "connections is 0; a unit needs at least one"),
+        (lambda: sparse_weights(rng(), 4, 4, connections=0), "connections is 0; give a whole"),
+        (lambda: sparse_weights(rng(), -1, 4), "fan_in is -1; give a whole number of at least 1"),
+        (lambda: sparse_weights(rng(), 4, 4, scale=np.nan), "scale contains nan; give finite numbers"),
+        (lambda: normal_weights(rng(), 3, 0.5), "fan_out is 0.5; give a whole"),
+        (lambda: normal_weights(rng(), 3, 3, "wide"), "scale is 'wide'; give a number"),
+        (lambda: echo_state(rng(), 4, radius=np.nan), "radius is nan; give a spectral radius above 0"),
         (lambda: echo_state(rng(), 4, connections=-1), "connections is -1"),
         (lambda: echo_state(rng(), 4, radius=0), "radius is 0; give a spectral radius above 0"),
     ],

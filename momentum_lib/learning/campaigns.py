@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from momentum_lib.collection import Execution, check_name, find_root, write_whole
-from momentum_lib.definition import Rule
+from momentum_lib.definition import Rule, brief
 from momentum_lib.learning.tasks import Task
 from momentum_lib.learning.training import Measure, describe_training, train
 from momentum_lib.sweeps import carried, progress_bar, refuse_unsendable
@@ -61,6 +61,14 @@ class Trial:
     at: tuple[int, ...] | None = None
     measure: Mapping[str, Measure] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse a column that would hold two things."""
+        taken = {"t", "loss", "error", "diverged_at"}
+        for name in [*self.label, *self.measure]:
+            if name in taken:
+                raise ValueError(f"label or measure names a column {name!r}, which is another's; rename it.")
+            taken.add(name)
+
     @property
     def settings(self) -> dict[str, Any]:
         """All that decides its result, in words."""
@@ -86,7 +94,7 @@ def carry_out(
 
     Parameters
     ----------
-    trials : iterable of Trial
+    trials : iterable of Trial, or one
     executor : concurrent.futures.Executor, optional
         Carries the trials; without one they run here, in order. One that is lost with its worker is carried
         again. Start processes by ``spawn``: JAX runs threads, and a fork would copy their locks. Rules and
@@ -112,7 +120,7 @@ def carry_out(
     """
     import pandas as pd
 
-    trials = list(trials)
+    trials = _listed(trials)
     if not trials:
         raise ValueError("there is no trial to carry out; give at least one.")
     tell = progress if callable(progress) else None
@@ -127,6 +135,14 @@ def carry_out(
     if bar is not None:
         bar.close()
     return pd.DataFrame([row for number in range(len(trials)) for row in found[number]])
+
+
+def _listed(trials: Any) -> list[Trial]:
+    """The trials; anything else is refused."""
+    for trial in (listed := [trials] if isinstance(trials, Trial) else list(trials)):
+        if not isinstance(trial, Trial):
+            raise ValueError(f"{brief(trial)} is no trial; give Trial(rule, task, steps, ...).")
+    return listed
 
 
 def _carried(
@@ -233,7 +249,7 @@ def measured(name: str, trials: Iterable[Trial]) -> pd.DataFrame:
     ----------
     name : str
         Written out at the call, as a figure's name is.
-    trials : iterable of Trial
+    trials : iterable of Trial, or one
 
     Returns
     -------
@@ -246,7 +262,7 @@ def measured(name: str, trials: Iterable[Trial]) -> pd.DataFrame:
         There is no committed result, it was made from other trials, or a name that is more than words.
     """
     check_name("A campaign", name)
-    trials = list(trials)
+    trials = _listed(trials)
     made_from = _digest([trial.settings for trial in trials])
     root = find_root()
     now = Execution.here()
@@ -311,7 +327,7 @@ def _read(text: str, made_from: str, name: str) -> pd.DataFrame:
 # --- From trials to a table -------------------------------------------------------------------------
 
 
-def best_eta_of(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+def best_eta_of(frame: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
     """Keep, in every cell, the rows of its best learning rate: the least mean error over the seeds.
 
     An eta of which any seed diverged has an infinite mean and is not chosen while another is left.
@@ -320,7 +336,7 @@ def best_eta_of(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     ----------
     frame : DataFrame
         Of `carry_out`: one row a cell, eta and seed.
-    by : sequence of str
+    by : str or sequence of str
         The columns that make a cell.
 
     Returns
@@ -328,7 +344,7 @@ def best_eta_of(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     DataFrame
         The rows of the chosen etas, with ``edge``: whether the chosen one is the least or the largest tried.
     """
-    by = list(by)
+    by = [by] if isinstance(by, str) else list(by)
     lost = frame.assign(error=frame["error"].fillna(np.inf))  # a mean would leave out what is no number
     mean = lost.groupby([*by, "eta"], as_index=False, sort=False)["error"].mean()
     chosen = mean.loc[mean.groupby(by, sort=False)["error"].idxmin(), [*by, "eta"]]
@@ -338,7 +354,7 @@ def best_eta_of(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return frame.merge(chosen.drop(columns=["min", "max"]), on=[*by, "eta"])
 
 
-def spread(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+def spread(frame: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
     """Median, least and largest error over the seeds of every cell, and how many of them diverged.
 
     Returns
@@ -346,6 +362,7 @@ def spread(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     DataFrame
         Indexed by cell: ``median``, ``least``, ``largest``, ``seeds``, ``diverged``.
     """
-    cells = frame.assign(diverged=np.isfinite(frame["diverged_at"])).groupby(list(by), sort=False)
+    by = by if isinstance(by, str) else list(by)
+    cells = frame.assign(diverged=np.isfinite(frame["diverged_at"])).groupby(by, sort=False)
     table = cells["error"].agg(median="median", least="min", largest="max", seeds="size")
     return table.assign(diverged=cells["diverged"].sum())

@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from momentum_lib.clock import count_of, reals
+from momentum_lib.definition import brief
+
 __all__ = ["Curves", "Digits", "Rows", "draw_curves"]
 
 Array = np.ndarray[Any, Any]
@@ -46,13 +49,11 @@ class Digits:
         from sklearn.datasets import load_digits
 
         images, labels = load_digits(return_X_y=True)
-        if self.count is not None and not 1 <= self.count <= len(images):
-            raise ValueError(
-                f"count is {self.count}; there are {len(images)} digits, give 1 to {len(images)}."
-            )
-        images, labels = images[: self.count], labels[: self.count]
+        count = len(images) if self.count is None else count_of("count", self.count, 1, len(images))
+        images, labels = images[:count], labels[:count]
         if self.shuffled_labels is not None:
-            labels = np.random.default_rng(self.shuffled_labels).integers(0, 10, len(labels))
+            seed = count_of("shuffled_labels", self.shuffled_labels)
+            labels = np.random.default_rng(seed).integers(0, 10, len(labels))
         return _kept((images / 16).astype(np.float32), labels.astype(np.int32))
 
 
@@ -89,10 +90,9 @@ class Curves:
     @functools.lru_cache(maxsize=8)  # noqa: B019 - as above
     def load(self) -> tuple[Array, Array]:
         """Images (count, side²) as float32 in [0, 1], and the six coordinates (count, 6) behind each."""
-        if self.count < 1 or self.side < 4:
-            raise ValueError(f"Curves(count={self.count}, side={self.side}): give count from 1, side from 4.")
-        points = np.random.default_rng(self.seed).uniform(0.1, 0.9, (self.count, 3, 2))
-        return _kept(draw_curves(points, self.side), points.reshape(self.count, 6).astype(np.float32))
+        count, side = count_of("count", self.count, 1), count_of("side", self.side, 4)
+        points = np.random.default_rng(count_of("seed", self.seed)).uniform(0.1, 0.9, (count, 3, 2))
+        return _kept(draw_curves(points, side), points.reshape(count, 6).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,23 @@ class Rows:
     @functools.lru_cache(maxsize=8)  # noqa: B019 - as above
     def load(self) -> tuple[Array, Array]:
         """Images and labels of these rows."""
-        images, labels = self.source.load()
-        if not 0 <= self.start < self.stop <= len(images):
-            raise ValueError(f"rows {self.start} to {self.stop} of {len(images)}; give 0 <= start < stop.")
-        return images[self.start : self.stop], labels[self.start : self.stop]
+        images, labels = a_source(self.source).load()
+        stop = count_of("stop", self.stop, 1, len(images))
+        start = count_of("start", self.start, 0, stop - 1)
+        return images[start:stop], labels[start:stop]
+
+
+def a_source(source: Any) -> Any:
+    """The source, if it is one; else a sentence.
+
+    Raises
+    ------
+    ValueError
+        What has no `load`, or a class in place of its value.
+    """
+    if isinstance(source, type) or not hasattr(source, "load"):
+        raise ValueError(f"{brief(source)} is no source; give Digits(), Curves() or a value with `load`.")
+    return source
 
 
 def _kept(images: Array, labels: Array) -> tuple[Array, Array]:
@@ -145,6 +158,9 @@ def draw_curves(points: Array, side: int) -> Array:
     (n, side²) float32 array
         Ink from 0 to 1, falling off with the distance to the curve as exp(-d²/(2 s²)), s of .7 pixels.
     """
+    points, side = reals("points", points), count_of("side", side, 1)
+    if points.shape[1:] != (3, 2):
+        raise ValueError(f"points have shape {points.shape}; give three points of two numbers, (n, 3, 2).")
     time = np.linspace(0, 1, 4 * side)[:, None]
     start, middle, end = (points[:, i, None, :] for i in range(3))
     curve = start + time * (4 * middle - 3 * start - end) + time**2 * (2 * start - 4 * middle + 2 * end)

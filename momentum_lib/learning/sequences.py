@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from momentum_lib.clock import count_of
+
 __all__ = ["Addition", "Memorization", "Multiplication"]
 
 
@@ -38,9 +40,8 @@ class Addition:
     _low = -1.0  # of the numbers
 
     def __post_init__(self) -> None:
-        """Refuse a sequence too short for two marks."""
-        if self.length < 8:
-            raise ValueError(f"length is {self.length}; two marks in the first half need at least 8 steps.")
+        """Refuse a sequence too short for two marks in its first half."""
+        count_of("length", self.length, 8)
 
     @property
     def output_mean(self) -> Any:
@@ -119,8 +120,8 @@ class Memorization:
 
     def __post_init__(self) -> None:
         """Refuse an alphabet, a memory or a wait too small to ask anything."""
-        if self.symbols < 2 or self.memory < 1 or self.wait < 1:
-            raise ValueError(f"{self} asks nothing; give symbols from 2, memory and wait from 1.")
+        for name, least in (("symbols", 2), ("memory", 1), ("wait", 1)):
+            count_of(name, getattr(self, name), least)
 
     @property
     def inputs(self) -> int:

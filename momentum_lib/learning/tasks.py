@@ -20,7 +20,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from momentum_lib.learning.datasets import Curves, Digits, Rows
+from momentum_lib.clock import count_of
+from momentum_lib.definition import brief
+from momentum_lib.learning.datasets import Curves, Digits, Rows, a_source
 from momentum_lib.learning.sequences import Addition, Memorization, Multiplication
 from momentum_lib.learning.weights import echo_state, normal_weights, sparse_weights
 
@@ -79,6 +81,12 @@ class Autoencoder:
     batch: int | None = 200
     connections: int = 15
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no network."""
+        _check_layers(self)
+        if not self.widths:
+            raise ValueError("widths is (); an autoencoder has a middle at least.")
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -145,6 +153,10 @@ class Classifier:
     widths: tuple[int, ...] = (32,)
     batch: int | None = 32
     squared: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no network."""
+        _check_layers(self)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -225,7 +237,11 @@ class RecurrentTask:
     TESTED = 1000  # sequences behind the reported error
 
     def __post_init__(self) -> None:
-        """Refuse a name that is no part of the network."""
+        """Refuse what makes no network, or a name that is no part of it."""
+        count_of("units", self.units, 1)
+        count_of("batch", self.batch, 1)
+        if not hasattr(self.sequence, "draw"):
+            raise ValueError(f"sequence is {brief(self.sequence)}; give Addition() or the like.")
         for name in self.trained or ():
             if name not in ("W", "U", "b", "V", "c"):
                 raise ValueError(f"trained names {name!r}; the parts are W, U, b, V and c.")
@@ -275,6 +291,16 @@ class RecurrentTask:
 
 
 # --- What the tasks share ---------------------------------------------------------------------------
+
+
+def _check_layers(task: Autoencoder | Classifier) -> None:
+    a_source(task.source)
+    if not isinstance(task.widths, tuple):
+        raise ValueError(f"widths is {brief(task.widths)}; give a tuple of whole numbers, as (30, 8).")
+    for width in task.widths:
+        count_of("a width", width, 1)
+    if task.batch is not None:
+        count_of("batch", task.batch, 1)
 
 
 def _layers(sizes: tuple[int, ...], weights: Any) -> Parameters:

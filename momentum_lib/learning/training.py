@@ -28,7 +28,7 @@ import numpy as np
 from momentum_lib.adapters.edges import one_number
 from momentum_lib.clock import Clock, count_of
 from momentum_lib.collection import needs, write_whole
-from momentum_lib.definition import Rule, RuleError
+from momentum_lib.definition import Rule, RuleError, brief
 from momentum_lib.fingerprints import fingerprint, is_installed
 from momentum_lib.learning.tasks import Task
 from momentum_lib.parts import Parts
@@ -39,6 +39,7 @@ __all__ = ["Training", "describe", "train"]
 
 Array = np.ndarray[Any, Any]
 Measure = Callable[[Any], Any]  # of theta, a number
+_MOST = 2**31 - 1  # steps: JAX counts them in 32 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +135,8 @@ def train(
     RuleError
         What is no rule, an open letter, a schedule that leaves the finite numbers.
     ValueError
-        steps < 0, every < 1, what is measured is no number, a task that draws by NumPy's dice, or a
-        checkpoint of another training; the setting that differs is named.
+        steps < 0 or from 2³¹ on, every < 1, seed < 0, what is no task, what is measured is no number, a task
+        that draws by NumPy's dice, or a checkpoint of another training; the setting that differs is named.
 
     Examples
     --------
@@ -147,10 +148,11 @@ def train(
     """
     import jax
 
-    clock, steps = Clock(rule, one_number), count_of("steps", steps)
+    clock, steps, seed = Clock(rule, one_number), count_of("steps", steps, 0, _MOST), count_of("seed", seed)
     every = max(1, -(-steps // 20)) if every is None else count_of("every", every, 1)
     file = None if checkpoint is None else Path(checkpoint)
-    measure = dict(measure or {})
+    measure = {} if measure is None else measure
+    _check(task, target, measure)
     told = {"task": task, "steps": steps, "seed": seed, "every": every, "target": target}
     settings = {} if file is None else describe_training(rule, measure, **told)
     theta = jax.tree.map(jax.numpy.asarray, task.start(seed))
@@ -160,7 +162,10 @@ def train(
     def record() -> list[float]:
         if diverged_at is not None:
             return [np.inf, *(np.nan for _ in measure)]
-        return [float(error(state[0])), *(_number(name, f(state[0])) for name, f in measure.items())]
+        return [
+            float(error(state[0])),
+            *(_number(f"measure {n!r} gave", f(state[0])) for n, f in measure.items()),
+        ]
 
     done, diverged_at, seconds = 0, None, 0.0
     if file is not None and file.is_file():
@@ -208,10 +213,27 @@ def train(
     )
 
 
-def _number(name: str, value: Any) -> float:
-    if np.ndim(value):
-        raise ValueError(f"measure {name!r} gave an array of shape {np.shape(value)}; give one number.")
-    return float(value)
+def _check(task: Any, target: Any, measure: Any) -> None:
+    """Refuse before the first step what would end in an error of Python's."""
+    parts = "start", "draw", "loss", "error"
+    if isinstance(task, type) or not all(hasattr(task, part) for part in parts):
+        raise ValueError(
+            f"{brief(task)} is no task; give Classifier(), Autoencoder(), RecurrentTask(...) or a value with "
+            f"the methods {', '.join(parts)}."
+        )
+    if target is not None and np.isnan(_number("target is", target)):
+        raise ValueError("target is nan, which no error meets; give a number.")
+    if not isinstance(measure, Mapping) or not all(map(callable, measure.values())):
+        raise ValueError(f'measure is {brief(measure)}; give functions of theta by name, {{"name": f}}.')
+
+
+def _number(what: str, value: Any) -> float:
+    try:
+        if not np.ndim(value):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"{what} {brief(value)}; give one number.")
 
 
 def _fetched(array: Any) -> Any:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from momentum_lib.clock import count_of, reals
+
 __all__ = ["echo_state", "normal_weights", "sparse_weights"]
 
 Array = np.ndarray[Any, Any]
@@ -40,9 +42,9 @@ def sparse_weights(
     >>> np.count_nonzero(weights, axis=0)
     array([15, 15, 15, 15, 15, 15, 15])
     """
-    if connections < 1:
-        raise ValueError(f"connections is {connections}; a unit needs at least one.")
-    weights = np.zeros((fan_in, fan_out), np.float32)
+    count_of("connections", connections, 1)
+    weights = _zeros(fan_in, fan_out)
+    scale = float(reals("scale", scale))
     for unit in range(fan_out):
         chosen = rng.choice(fan_in, min(connections, fan_in), replace=False)
         weights[chosen, unit] = scale * rng.standard_normal(len(chosen))
@@ -77,8 +79,9 @@ def echo_state(
     >>> round(float(abs(np.linalg.eigvals(weights)).max()), 4)
     1.1
     """
-    if radius <= 0:
+    if not 0 < radius < np.inf:
         raise ValueError(f"radius is {radius}; give a spectral radius above 0.")
+    scale = float(reals("scale", scale))
     weights = sparse_weights(rng, units, units, connections).astype(float)
     largest = float(abs(np.linalg.eigvals(weights)).max())
     return (weights * (scale * radius / largest)).astype(np.float32)
@@ -93,5 +96,12 @@ def normal_weights(rng: np.random.Generator, fan_in: int, fan_out: int, scale: f
 
     Source: LeCun, Bottou, Orr and Müller 1998, section 4.6, for the default.
     """
-    width = 1 / np.sqrt(fan_in) if scale is None else scale
-    return np.asarray(width * rng.standard_normal((fan_in, fan_out)), np.float32)
+    weights = _zeros(fan_in, fan_out)
+    width = 1 / np.sqrt(fan_in) if scale is None else float(reals("scale", scale))
+    weights[:] = width * rng.standard_normal(weights.shape)
+    return weights
+
+
+def _zeros(fan_in: int, fan_out: int) -> Array:
+    """Weights between as many units, all zero."""
+    return np.zeros((count_of("fan_in", fan_in, 1), count_of("fan_out", fan_out, 1)), np.float32)
