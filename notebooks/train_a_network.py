@@ -126,18 +126,19 @@ def draw_contest(shown):
     return fig
 
 
-def draw_edges(t, along, edges):
-    """Sharpness of each rule against the step, and its own limit, dashed and named, where it is in reach."""
+def draw_edges(along, edges):
+    """Sharpness against the step, a column a rule and gamma, and its own limit, dashed and named, where it is in reach."""
     fig, ax = plt.subplots(figsize=(8, 4.4), layout="constrained")
-    top = 1.1 * max(values.max() for values in along.values())
+    top, t = 1.1 * along.max(axis=None), along.index
     shown = {key: limit for key, limit in edges.items() if limit < top}
+    words = {"heavy_ball": "heavy ball", "nesterov": "Nesterov"}
     for (name, gamma), values in along.items():
         look = rule_style("gradient_descent" if gamma == 0 else name)
         ax.plot(t, values, **look | {"linewidth": 1.2 + 1.2 * gamma, "markevery": 8})
         if (name, gamma) not in shown:
             continue
         limit = shown[name, gamma]
-        text = "gradient descent" if gamma == 0 else f"{name.replace('_', ' ')} {gamma:g}"
+        text = "gradient descent" if gamma == 0 else f"{words[name]} {gamma:g}"
         near = [limit - other for other in shown.values() if 0 < abs(limit - other) < 0.05 * top]
         side = {"xytext": (8, 4 * np.sign(sum(near))), "textcoords": "offset points", "va": "center"}
         ax.axhline(limit, **THEORY)
