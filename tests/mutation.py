@@ -31,9 +31,11 @@ BESIDE = {
     "clock": ["runner", "definition"],
 }
 
-#: What changes no behaviour: small whole numbers that are equal are one object, so `is` is `==` there, and
-#: a cache is only quicker.
-IDLE = re.compile(r"_Eq_Is$|_NotEq_IsNot$|RemoveDecorator: *@(functools\.)?(lru_)?cache")
+#: What changes no behaviour: small whole numbers that are equal are one object, so `is` is `==` there; a
+#: cache is only quicker; a strict zip of equal lengths is a zip.
+IDLE = re.compile(
+    r"_Eq_Is$|_NotEq_IsNot$|RemoveDecorator: *@(functools\.)?(lru_)?cache|ReplaceTrueWithFalse:.*strict=True"
+)
 
 
 def tests_of(module):
