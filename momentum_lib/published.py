@@ -15,16 +15,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from momentum_lib.collection import Execution
 
 __all__ = ["Published", "check", "entries", "value"]
 
 Value = float | tuple[float, ...] | dict[str, float]
-
-READ: Final = ("source", "abstract", "recalled")
-EVIDENCE: Final = ("proved", "computed", "measured", "setting")
 
 
 @dataclass(frozen=True)
@@ -38,11 +35,6 @@ class Published:
     tolerance: float | None
     evidence: str
     read: str
-
-    @property
-    def verified(self) -> bool:
-        """Whether the number was read in its source; if not, say so wherever it is shown."""
-        return self.read != "recalled"
 
 
 @functools.cache

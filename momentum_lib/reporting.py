@@ -177,14 +177,11 @@ def _tuned(rule: Rule, mu: float, L: float) -> Rule:
     """The rule at the best setting for this spectrum; what is set stays."""
     if not rule.free:
         return rule
-    try:
+    with contextlib.suppress(ValueError):  # no theorem about it, or letters held
         return tune(rule, mu, L)
-    except ValueError:  # no theorem about it, or letters held
-        pass
-    try:
+    with contextlib.suppress(NotLinear):
         return minimax(rule, mu, L)
-    except NotLinear:
-        return rule.closed()  # names the letter
+    return rule.closed()  # names the letter
 
 
 def _setting(rule: Rule) -> str:
@@ -372,22 +369,15 @@ class _Code(NamedTuple):
 
 def _source(about: _About) -> Iterator[Any]:
     try:
-        text = inspect.getsource(about.given.base.step)
+        lines: Any = _Code(textwrap.dedent(inspect.getsource(about.given.base.step)))
     except (OSError, TypeError):
-        text = ""
-    yield (
-        _Code(textwrap.dedent(text))
-        if text
-        else "Its source is not at hand: it was typed where none is kept."
-    )
+        lines = "Its source is not at hand: it was typed where none is kept."
+    yield lines
     roles = dict.fromkeys(about.given.step_letters, "step size")
     roles |= dict.fromkeys(about.given.momentum_letters, "momentum")
+    settings = about.given.setting, about.at.setting
     rows = [
-        (
-            name,
-            roles.get(name, ""),
-            *(_value(rule.setting.get(name, "open")) for rule in (about.given, about.at)),
-        )
+        (name, roles.get(name, ""), *(_value(letters.get(name, "open")) for letters in settings))
         for name in about.given.hyper
     ]
     yield pd.DataFrame(rows, columns=["letter", "role", "given", "shown below"])
@@ -421,9 +411,8 @@ def _which_method(about: _About) -> Iterator[Any]:
     found = identify(about.open)
     yield f"{found!r}"
     if found.mapping:
-        yield pd.DataFrame(
-            [(k, str(v)) for k, v in found.mapping.items()], columns=["its letter", "in yours"]
-        )
+        letters = [(name, str(value)) for name, value in found.mapping.items()]
+        yield pd.DataFrame(letters, columns=["its letter", "in yours"])
 
 
 def _beside(about: _About) -> Iterator[Any]:
@@ -486,17 +475,11 @@ def _atlas(about: _About) -> Iterator[Any]:
 def _motion(about: _About) -> Iterator[Any]:
     curvatures = np.array([about.mu, math.sqrt(about.mu), 1.0])
     fig, axes = plt.subplots(1, 3, figsize=(10, 3.2))
-    views = [
-        plot_motion(about.at.closed(), float(lam), 60, ax=ax)
-        for lam, ax in zip(curvatures, axes, strict=True)
-    ]
-    for view, lam in zip(views, curvatures, strict=True):
-        view.ax.set_title(f"curvature {lam:g}")
-    data = {
-        f"{name}, lam {lam:g}": v
-        for view, lam in zip(views, curvatures, strict=True)
-        for name, v in view.data.items()
-    }
+    data: dict[str, Any] = {}
+    for lam, ax in zip(curvatures, axes, strict=True):
+        view = plot_motion(about.at.closed(), float(lam), 60, ax=ax)
+        ax.set_title(f"curvature {lam:g}")
+        data |= {f"{name}, lam {lam:g}": values for name, values in view.data.items()}
     yield Picture(fig, axes[0], data, "The motion on the flattest, a middle and the steepest direction.")
     found = damping(about.at.closed(), curvatures)
     names = ("roots", "ratio", "period", "half_life", "overshoot")
@@ -519,11 +502,10 @@ def _noise(about: _About) -> Iterator[Any]:
 
 
 def _worst_case(about: _About) -> Iterator[Any]:
-    rules = about.beside(gradient_descent)
-    table = {
-        label: [_certified(rule, about.mu, steps) for steps in (1, 2, 3)] for label, rule in rules.items()
-    }
-    yield pd.DataFrame({"steps": [1, 2, 3], **table})
+    table: dict[str, list[float]] = {"steps": [1, 2, 3]}
+    for label, rule in about.beside(gradient_descent).items():
+        table[label] = [_certified(rule, about.mu, steps) for steps in (1, 2, 3)]
+    yield pd.DataFrame(table)
     yield (
         f"The largest distance to the minimizer that a function with curvatures {about.mu:g} to 1 can leave, "
         "over that at the start (PEPit). Above 1, some function drives it away; nan: the solver was not sure."

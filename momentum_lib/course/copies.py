@@ -13,7 +13,14 @@ from momentum_lib.collection import Notebook, output_texts
 from momentum_lib.course import plans
 from momentum_lib.course.bank import bank
 from momentum_lib.course.questions import Cell, Exercise, exercises, is_solution, needed, text_of
-from momentum_lib.course.sheets import as_notebook, exercise_cells, whole_folder, write_notebook
+from momentum_lib.course.sheets import (
+    as_notebook,
+    exercise_cells,
+    is_import,
+    markdown_cell,
+    whole_folder,
+    write_notebook,
+)
 
 __all__ = ["instructor", "nbgrader_source", "student", "write_instructor", "write_student"]
 
@@ -52,7 +59,7 @@ def instructor(notebook: Notebook) -> dict[str, Any]:
         return _told(exercise, () if exercise in together else exercise.solutions)
 
     made = _copy(notebook, tell)
-    made["cells"].insert(1, _markdown("plans", plans.as_markdown(notebook)))
+    made["cells"].insert(1, markdown_cell("plans", plans.as_markdown(notebook)))
     return made
 
 
@@ -65,14 +72,13 @@ def _copy(notebook: Notebook, tell: Any) -> dict[str, Any]:
         if number in asked:
             head = re.split(r"^\*\*\d+\.", text_of(cell), flags=re.MULTILINE)[0].strip()
             if head:
-                made.append(_markdown(f"head-{number}", head))
+                made.append(markdown_cell(f"head-{number}", head))
             made += tell(asked[number])
             last = asked[number].last
         if number >= last and not (asked and number > min(asked) and is_solution(cell)):
             made.append(copy.deepcopy(cell))
-    return as_notebook(
-        made, {key: value for key, value in notebook.content["metadata"].items() if key == "momentum"}
-    )
+    told = notebook.content["metadata"]
+    return as_notebook(made, {"momentum": told["momentum"]} if "momentum" in told else {})
 
 
 def _asked(exercise: Exercise) -> list[Cell]:
@@ -92,12 +98,11 @@ def _told(exercise: Exercise, solutions: Sequence[Cell]) -> Iterator[Cell]:
         yield shown
     told = [text.strip() for cell in solutions for text in output_texts(cell)]
     expected = "\n".join(told) or "nothing is printed; the check says Right."
+    id = exercise.id.replace(".", "-")
     if solutions:
-        yield _markdown(
-            f"expected-{exercise.id.replace('.', '-')}", f"**Expected**\n\n```text\n{expected}\n```"
-        )
+        yield markdown_cell(f"expected-{id}", f"**Expected**\n\n```text\n{expected}\n```")
     if exercise.check:
-        yield _markdown(f"misread-{exercise.id.replace('.', '-')}", _misreadings(exercise))
+        yield markdown_cell(f"misread-{id}", _misreadings(exercise))
 
 
 def _misreadings(exercise: Exercise) -> str:
@@ -107,7 +112,7 @@ def _misreadings(exercise: Exercise) -> str:
     lines += [f"| {_code(text)} | {_cell(answers.verdict(text).text)} |" for text, _ in answers.wrong]
     lines += ["", f"Right as well: {', '.join(map(_code, answers.right))}."]
     texts = [*answers.right, *(text for text, _ in answers.wrong)]
-    built = [text for text in needed(texts, [answers.given]) if not text.startswith(("import ", "from "))]
+    built = [text for text in needed(texts, [answers.given]) if not is_import(text)]
     if built:
         code = "\n\n\n".join(built)
         lines += ["", "Names above are these:", "", f"```python\n{code}\n```"]
@@ -120,10 +125,6 @@ def _code(text: str) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _markdown(id: str, text: str) -> Cell:
-    return {"cell_type": "markdown", "id": id, "metadata": {}, "source": text.splitlines(keepends=True)}
 
 
 def write_student(root: Path, known: Sequence[Notebook], target: Path) -> None:

@@ -11,6 +11,7 @@ import ast
 import csv
 import hashlib
 import html
+import io
 import json
 import re
 from collections import defaultdict
@@ -28,6 +29,9 @@ from momentum_lib.course.sandbox import Limits, Lost, Step, graders, running
 from momentum_lib.course.sheets import Assignment, check_call, given, sheet
 
 __all__ = ["Graded", "grade"]
+
+#: Name and content of each file that a student handed in.
+Files = Sequence[tuple[str, bytes]]
 
 #: Seconds a grader may take beyond its submission's limits before it is ended itself.
 _PATIENCE: Final = 600.0
@@ -47,6 +51,19 @@ class Graded:
     def points(self) -> int:
         """One for each right exercise."""
         return sum(self.right.values())
+
+
+@dataclass(frozen=True)
+class _Class:
+    """What every submission of a class is held against."""
+
+    assignment: Assignment
+    exercises: Sequence[Exercise]
+    limits: Limits
+
+    def numbers(self, exercise: Exercise, student: str) -> dict[str, Any]:
+        """What the check of an exercise is given for a student."""
+        return given(exercise, self.assignment.term, student)
 
 
 def grade(
@@ -81,7 +98,7 @@ def grade(
         (folder / "feedback").mkdir(exist_ok=True)
     except OSError as error:
         raise ValueError(f"{folder} cannot be written ({error.strerror}).") from None
-    context = graders()
+    context, asked = graders(), _Class(assignment, exercises, limits)
     code = _code_digest()
 
     def one(student: str) -> Graded:
@@ -95,7 +112,7 @@ def grade(
                 outcome = Graded(**state)
                 finished(outcome, False)
                 return outcome
-        outcome = _apart(context, student, handed, assignment, exercises, limits)
+        outcome = _apart(context, asked, student, handed)
         write_whole(memory, json.dumps(asdict(outcome) | {"key": key}, ensure_ascii=False).encode())
         finished(outcome, True)
         return outcome
@@ -104,9 +121,9 @@ def grade(
         outcomes = list(threads.map(one, assignment.students))
     _name_alike(outcomes, exercises)
     for outcome in outcomes:
-        page = _page(outcome, assignment, exercises)
+        page = _page(asked, outcome)
         write_whole(folder / "feedback" / f"{outcome.student}.html", page.encode())
-    _write_table(folder / "grades.csv", outcomes, assignment, exercises, strays)
+    _write_table(folder / "grades.csv", asked, outcomes, strays)
     return outcomes
 
 
@@ -145,22 +162,14 @@ def _code_digest() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def _apart(
-    context: Any,
-    student: str,
-    handed: Sequence[tuple[str, bytes]],
-    assignment: Assignment,
-    exercises: Sequence[Exercise],
-    limits: Limits,
-) -> Graded:
+def _apart(context: Any, asked: _Class, student: str, handed: Files) -> Graded:
     """Grade in a process of its own, which may die of what it meets."""
     ours, theirs = context.Pipe(duplex=False)
-    arguments = (theirs, student, handed, assignment, exercises, limits)
-    process = context.Process(target=_grade_there, args=arguments, daemon=False)
+    process = context.Process(target=_grade_there, args=(theirs, asked, student, handed), daemon=False)
     process.start()
     theirs.close()
     try:
-        if ours.poll(limits.seconds * (2 * len(exercises) + 2) + _PATIENCE):
+        if ours.poll(asked.limits.seconds * (2 * len(asked.exercises) + 2) + _PATIENCE):
             return Graded(**json.loads(ours.recv_bytes()))
         why = "grading it took too long"
     except (EOFError, OSError):
@@ -169,30 +178,17 @@ def _apart(
         ours.close()
         process.kill()
         process.join()
-    wrong = {exercise.id: False for exercise in exercises}
+    wrong = {exercise.id: False for exercise in asked.exercises}
     return Graded(student, wrong, dict.fromkeys(wrong, why + "."), {}, [why])
 
 
-def _grade_there(
-    wire: Any,
-    student: str,
-    handed: Sequence[tuple[str, bytes]],
-    assignment: Assignment,
-    exercises: Sequence[Exercise],
-    limits: Limits,
-) -> None:
-    wire.send_bytes(json.dumps(asdict(_graded(student, handed, assignment, exercises, limits))).encode())
+def _grade_there(wire: Any, asked: _Class, student: str, handed: Files) -> None:
+    wire.send_bytes(json.dumps(asdict(_graded(asked, student, handed))).encode())
 
 
-def _graded(
-    student: str,
-    handed: Sequence[tuple[str, bytes]],
-    assignment: Assignment,
-    exercises: Sequence[Exercise],
-    limits: Limits,
-) -> Graded:
+def _graded(asked: _Class, student: str, handed: Files) -> Graded:
     """Run a submission, and judge each answer with the student's own numbers."""
-    outcome = Graded(student, {exercise.id: False for exercise in exercises})
+    outcome = Graded(student, {exercise.id: False for exercise in asked.exercises})
     if not handed:
         outcome.notes.append("nothing handed in")
         return outcome
@@ -207,35 +203,25 @@ def _graded(
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         outcome.notes.append(f"{name} is not a notebook")
         return outcome
-    if term and term != assignment.term:
-        outcome.notes.append(f"a sheet of {term}, not of {assignment.term}")
+    if term and term != asked.assignment.term:
+        outcome.notes.append(f"a sheet of {term}, not of {asked.assignment.term}")
         return outcome
     if owner and owner != student:
         outcome.notes.append(f"handed in on the sheet of {owner}")
     if any("momentum_lib.course" in text_of(cell) for cell in cells):
         outcome.notes.append("calls momentum_lib.course, where the answers are computed")
-    steps, missing = _steps(cells, exercises, outcome, assignment)
-    for id in missing:
-        outcome.hints[id] = "its cells are missing."
-        outcome.notes.append(f"{id}: cells missing")
-    _judge(steps, exercises, outcome, assignment, limits)
+    _judge(asked, _steps(asked, cells, outcome), outcome)
     return outcome
 
 
-def _steps(
-    cells: Sequence[Cell], exercises: Sequence[Exercise], outcome: Graded, assignment: Assignment
-) -> tuple[list[Step], list[str]]:
-    """What the submission does, our checks in place of its own; and the exercises it has no cells of."""
-    ours = {
-        cell["id"]: cell
-        for cell in sheet(assignment, exercises, outcome.student)["cells"]
-        if cell["cell_type"] == "code"
-    }
+def _steps(asked: _Class, cells: Sequence[Cell], outcome: Graded) -> list[Step]:
+    """What the submission does, our checks in place of its own; notes the exercises it has no cells of."""
+    made = sheet(asked.assignment, asked.exercises, outcome.student)["cells"]
+    ours = {cell["id"]: text_of(cell).strip() for cell in made}
     places: dict[str, int] = {}
-    for exercise in exercises:
+    for exercise in asked.exercises:
         name = exercise.id.replace(".", "-")
         for kind in ("check", "answer"):
-            known = ours[f"{kind}-{name}"]
             for k, cell in enumerate(cells):
                 told = cell.get("metadata", {}).get("nbgrader", {}).get("grade_id") or cell.get("id")
                 called = kind == "check" and f"exercises.{exercise.check}(" in text_of(cell)
@@ -243,30 +229,28 @@ def _steps(
                     places.setdefault(exercise.id, k)
                     if kind == "answer":
                         outcome.answers[exercise.id] = text_of(cell)
-                    elif text_of(cell).strip() != text_of(known).strip() and told == f"check-{name}":
+                    elif text_of(cell).strip() != ours[f"check-{name}"] and told == f"check-{name}":
                         outcome.notes.append(f"{exercise.id}: check cell changed; ours was used")
+    for exercise in asked.exercises:
+        if exercise.id not in places:
+            outcome.hints[exercise.id] = "its cells are missing."
+            outcome.notes.append(f"{exercise.id}: cells missing")
     steps = []
     for k, cell in enumerate(cells):
-        here = [exercise for exercise in exercises if places.get(exercise.id) == k]
+        here = [exercise for exercise in asked.exercises if places.get(exercise.id) == k]
         is_check = any(f"exercises.{exercise.check}(" in text_of(cell) for exercise in here)
         if not here or not is_check:
             steps.append(Step(text_of(cell)))
         steps += [Step("", exercise.id, exercise.arguments) for exercise in here]
-    return steps, [exercise.id for exercise in exercises if exercise.id not in places]
+    return steps
 
 
-def _judge(
-    steps: Sequence[Step],
-    exercises: Sequence[Exercise],
-    outcome: Graded,
-    assignment: Assignment,
-    limits: Limits,
-) -> None:
+def _judge(asked: _Class, steps: Sequence[Step], outcome: Graded) -> None:
     from momentum_lib import exercises as checks
 
-    by_id = {exercise.id: exercise for exercise in exercises}
+    by_id = {exercise.id: exercise for exercise in asked.exercises}
     waiting = [step.asks for step in steps if step.asks]
-    with running(steps, limits) as wire:
+    with running(steps, asked.limits) as wire:
         try:
             while waiting:
                 message = wire.receive()
@@ -276,14 +260,14 @@ def _judge(
                 if "values" not in message:
                     outcome.hints[id] = str(message.get("broken"))[:400]
                 else:
-                    wire.wait(limits.seconds)
-                    numbers = given(by_id[id], assignment.term, outcome.student)
+                    wire.wait(asked.limits.seconds)
                     values = wire.decode(message["values"])
+                    numbers = asked.numbers(by_id[id], outcome.student)
                     verdict = getattr(checks, by_id[id].check)(*values, **numbers)
                     outcome.right[id], outcome.hints[id] = verdict.right, verdict.text
                     if not verdict and message.get("broken"):
                         outcome.hints[id] += f" ({str(message['broken'])[:300]})"
-                wire.wait(limits.seconds)
+                wire.wait(asked.limits.seconds)
                 wire.send({"go": True})
         except (Lost, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             for id in [*waiting, *(id for id in by_id if id not in outcome.hints)]:
@@ -315,27 +299,17 @@ def _normal(source: str) -> str:
         return source
 
 
-def _write_table(
-    file: Path,
-    outcomes: Sequence[Graded],
-    assignment: Assignment,
-    exercises: Sequence[Exercise],
-    strays: Sequence[str],
-) -> None:
-    ids = [exercise.id for exercise in exercises]
+def _write_table(file: Path, asked: _Class, outcomes: Sequence[Graded], strays: Sequence[str]) -> None:
+    ids = [exercise.id for exercise in asked.exercises]
     rows: list[list[Any]] = [["id", "name", "points", "of", *ids, "notes"]]
     for outcome in outcomes:
         marks = [int(outcome.right.get(id, False)) for id in ids]
-        name = assignment.students[outcome.student]
+        name = asked.assignment.students[outcome.student]
         rows.append([outcome.student, name, outcome.points, len(ids), *marks, "; ".join(outcome.notes)])
-    rows += [
-        ["", "", "", "", *[""] * len(ids), f"{stray}: nobody's, by folder, name and sheet"]
-        for stray in strays
-    ]
-    part = file.with_name(f".{file.name}")
-    with part.open("w", encoding="utf-8", newline="") as out:
-        csv.writer(out).writerows([[_inert(value) for value in row] for row in rows])
-    part.replace(file)
+    rows += [[*[""] * (4 + len(ids)), f"{stray}: nobody's, by folder, name and sheet"] for stray in strays]
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([[_inert(value) for value in row] for row in rows])
+    write_whole(file, table.getvalue().encode())
 
 
 def _inert(value: Any) -> Any:
@@ -351,18 +325,18 @@ pre { background: #f4f4f4; padding: .6rem; white-space: pre-wrap; }
 """
 
 
-def _page(outcome: Graded, assignment: Assignment, exercises: Sequence[Exercise]) -> str:
+def _page(asked: _Class, outcome: Graded) -> str:
     told = html.escape
-    name = assignment.students[outcome.student] or outcome.student
-    title = f"{told(name)}: {outcome.points} of {len(exercises)}"
-    parts = [f"<p>Id {told(outcome.student)}, {told(assignment.term)}.</p>"]
+    name = asked.assignment.students[outcome.student] or outcome.student
+    title = f"{told(name)}: {outcome.points} of {len(asked.exercises)}"
+    parts = [f"<p>Id {told(outcome.student)}, {told(asked.assignment.term)}.</p>"]
     own = [note for note in outcome.notes if "same lines" not in note]  # that is between lecturer and student
     parts += [f"<p class=wrong>{told(note)}.</p>" for note in own]
-    for exercise in exercises:
+    for exercise in asked.exercises:
         right = outcome.right.get(exercise.id, False)
         mark, word = ("right", "Right") if right else ("wrong", "Not yet")
         hint = outcome.hints.get(exercise.id, "nothing to judge.")
-        call = check_call(exercise, given(exercise, assignment.term, outcome.student))
+        call = check_call(exercise, asked.numbers(exercise, outcome.student))
         answer = outcome.answers.get(exercise.id, "")
         parts.append(
             f"<section><h2>{exercise.id} <span class={mark}>{word}</span></h2><p>{told(hint)}</p>"

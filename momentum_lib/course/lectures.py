@@ -122,9 +122,9 @@ def printed(root: Path, notebook: Notebook) -> str:
             parts.append(f"<div{task}>{_markdown(root, text_of(cell))}</div>")
         elif cell.get("id", "").startswith("check-"):
             parts.append('<div class="write"></div>' * 3)
-        elif "remove-cell" not in cell["metadata"].get("tags", ()) and not _only_imports(cell):
-            code = html.escape(_without_imports(text_of(cell)))
-            parts += [f"<pre>{code}</pre>", *_outputs(root, notebook, cell)]
+        elif "remove-cell" not in cell["metadata"].get("tags", ()):
+            if code := _without_imports(text_of(cell)):
+                parts += [f"<pre>{html.escape(code)}</pre>", *_outputs(root, notebook, cell)]
     return _page(notebook.title, _STYLE + _PRINT, "\n".join(parts))
 
 
@@ -138,10 +138,9 @@ def _pages(root: Path, notebook: Notebook) -> Iterator[tuple[str, str, str]]:
     """Kind, heading and body of each slide."""
     first = text_of(notebook.content["cells"][0])
     paragraphs = [text for text in re.split(r"\n{2,}", first) if not text.startswith("# ")]
-    shown = [text for text in paragraphs if text.startswith("![")]
     told = [text for text in paragraphs if not text.startswith(("![", "**You need", "**You will**"))]
-    picture = [_words(root, text) for text in shown[:1]]
-    yield "head", notebook.title, _words(root, "\n\n".join(told)) + "".join(picture)
+    pictures = [_words(root, text) for text in paragraphs if text.startswith("![")]
+    yield "head", notebook.title, _words(root, "\n\n".join(told)) + "".join(pictures[:1])
     for section in sections(notebook):
         yield from _of_section(root, notebook, section)
     for exercise in exercises(notebook):
@@ -158,19 +157,14 @@ def _of_section(root: Path, notebook: Notebook, section: Section) -> Iterator[tu
     before = _led(paragraphs, _BEFORE) or "\n\n".join(paragraphs[:2])
     beside = _led(paragraphs, _BESIDE)
     yield "claim", section.heading, _words(root, before)
-    pictures = [
-        one
-        for cell in section.cells
-        if cell["cell_type"] == "code"
-        for one in _pictures(root, notebook, cell)
-    ]
+    code = [cell for cell in section.cells if cell["cell_type"] == "code"]
+    pictures = [one for cell in code for one in _pictures(root, notebook, cell)]
     for number, picture in enumerate(pictures):
         last = number == len(pictures) - 1
         text = _words(root, beside) if beside and last else ""
         yield "picture", section.heading, picture + text
     if not pictures:
-        lines = [text for cell in section.cells if cell["cell_type"] == "code" for text in _streams(cell)]
-        said = "\n".join(lines).strip().splitlines()
+        said = "\n".join(text for cell in code for text in _streams(cell)).strip().splitlines()
         shown = f"<pre>{html.escape(chr(10).join(said[:_LINES]))}</pre>" if 0 < len(said) <= _LINES else ""
         if beside or shown:
             yield "words", section.heading, f"<div>{shown}{_markdown(root, beside)}</div>"
@@ -219,10 +213,6 @@ def _outputs(root: Path, notebook: Notebook, cell: Cell) -> Iterator[str]:
             yield _markdown(root, "".join(data["text/markdown"]))
         elif "text/plain" in data and "iframe" not in "".join(data.get("text/html", "")):
             yield f'<pre class="shown">{html.escape("".join(data["text/plain"]).rstrip())}</pre>'
-
-
-def _only_imports(cell: Cell) -> bool:
-    return not _without_imports(text_of(cell)).strip()
 
 
 def _without_imports(source: str) -> str:

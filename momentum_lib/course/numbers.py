@@ -82,8 +82,6 @@ class Own:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, Fraction):
-        return f"{value.numerator}/{value.denominator}" if value.denominator > 1 else str(value.numerator)
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
@@ -114,12 +112,10 @@ def _hand_tuned(draw: Draw) -> dict[str, Any]:
 def _half_ahead(*, share: Fraction) -> tuple[Any, ...]:
     from momentum_lib.definition import Rule
 
-    part = float(share)
-    return (
-        Rule(
-            lambda theta, grad, *, eta: (theta - eta * grad(theta - part * eta * grad(theta)),), name="solved"
-        ),
-    )
+    def solved(theta: Any, grad: Any, *, eta: Any) -> Any:
+        return (theta - eta * grad(theta - float(share) * eta * grad(theta)),)
+
+    return (Rule(solved),)
 
 
 def _twice(*, mu: float, L: float) -> tuple[Any, ...]:
@@ -251,6 +247,9 @@ def _repair(*, mu: float, L: float) -> tuple[Any, ...]:
 
 
 _GAMMAS: Final = _grid(0.8, 0.96, 17, 3)
+_SHARES: Final = [
+    Fraction(p, q) for q in range(3, 10) for p in (1, 2, 3) if p * 4 < q * 3 and math.gcd(p, q) == 1
+]
 
 #: By the name of the check.
 OWN: Final[Mapping[str, Own]] = {
@@ -261,16 +260,7 @@ OWN: Final[Mapping[str, Own]] = {
         lambda lam, most: {"curvatures": _words(lam)},
     ),
     "half_ahead": Own(
-        lambda draw: {
-            "share": draw(
-                [
-                    Fraction(p, q)
-                    for q in (3, 4, 5, 6, 7, 8, 9)
-                    for p in (1, 2, 3)
-                    if p * 4 < q * 3 and math.gcd(p, q) == 1
-                ]
-            )
-        },
+        lambda draw: {"share": draw(_SHARES)},
         {
             "half a step ahead": "{share} of a step ahead",
             r"\tfrac{\eta}{2}": r"\tfrac{{{over}\eta}}{{{under}}}",

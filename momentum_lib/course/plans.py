@@ -106,12 +106,8 @@ def as_markdown(notebook: Notebook) -> str:
     for length in LENGTHS:
         chosen, asked = plan(notebook, length)
         spent = sum(section.minutes for section in chosen) + _EXERCISE * len(asked)
-        lines += [
-            f"**{length} minutes** (counted: {spent:.0f})",
-            "",
-            "| section | figures | minutes |",
-            "|---|---|---|",
-        ]
+        lines += [f"**{length} minutes** (counted: {spent:.0f})", ""]
+        lines += ["| section | figures | minutes |", "|---|---|---|"]
         lines += [f"| {s.heading} | {', '.join(s.figures) or 'none'} | {s.minutes:.0f} |" for s in chosen]
         lines += [f"| exercise {id} | | {_EXERCISE:.0f} |" for id in asked]
         lines += [""]

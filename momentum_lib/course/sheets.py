@@ -24,6 +24,8 @@ __all__ = [
     "as_notebook",
     "check_call",
     "given",
+    "is_import",
+    "markdown_cell",
     "read_roster",
     "sheet",
     "whole_folder",
@@ -147,7 +149,7 @@ def sheet(assignment: Assignment, exercises: Sequence[Exercise], student: str) -
     name = assignment.students[student]
     head = f"# Sheet of {name or student}\n\nId {student}, {assignment.term}. The numbers are yours alone. "
     head += "Change what says `change me`, run the checks, read their hints. Keep the name of this file."
-    cells = [_markdown("head", head), _code("imports", _imports(exercises))]
+    cells = [markdown_cell("head", head), _code("imports", _imports(exercises))]
     for exercise in exercises:
         numbers = given(exercise, assignment.term, student)
         own = OWN.get(exercise.name)
@@ -165,9 +167,9 @@ def exercise_cells(
     """Task, what it builds on, answer and check, each a cell."""
     id = exercise.id.replace(".", "-")
     wholly = [answer, *exercise.arguments]
-    built = [text for text in needs(exercise, ["\n".join(wholly)]) if not _is_import(text)] if setup else []
+    built = [text for text in needs(exercise, ["\n".join(wholly)]) if not is_import(text)] if setup else []
     text = re.sub(r"^\*\*\d+\.", f"**{exercise.id}.", task) if setup else task
-    cells = [_markdown(f"task-{id}", text)]
+    cells = [markdown_cell(f"task-{id}", text)]
     if built:
         cells.append(_code(f"given-{id}", "\n\n\n".join(built)))
     cells.append(_code(f"answer-{id}", answer, grade=False, solution=True, locked=False))
@@ -179,28 +181,26 @@ def exercise_cells(
 
 def check_call(exercise: Exercise, numbers: Mapping[str, Any]) -> str:
     """The call of the check, with a student's own numbers."""
-    keywords = [f"{name}={_literal(value)}" for name, value in numbers.items()]
+    keywords = [f"{name}={value!r}" for name, value in numbers.items()]
     return f"exercises.{exercise.check}({', '.join([*exercise.arguments, *keywords])})"
-
-
-def _literal(value: Any) -> str:
-    return repr(value)
 
 
 def _imports(exercises: Sequence[Exercise]) -> str:
     found = {"from momentum_lib import exercises", "import numpy as np"}
     for exercise in exercises:
-        found.update(filter(_is_import, needs(exercise, ["\n".join([exercise.answer, *exercise.arguments])])))
+        found.update(filter(is_import, needs(exercise, ["\n".join([exercise.answer, *exercise.arguments])])))
         if any(isinstance(value, Fraction) for value in given(exercise, "", "").values()):
             found.add("from fractions import Fraction")
     return "\n".join(sorted(found, key=lambda line: (line.startswith("from"), "momentum" in line, line)))
 
 
-def _is_import(text: str) -> bool:
+def is_import(text: str) -> bool:
+    """Whether a statement is an import."""
     return text.startswith(("import ", "from "))
 
 
-def _markdown(id: str, text: str) -> Cell:
+def markdown_cell(id: str, text: str) -> Cell:
+    """A cell of text."""
     return {"cell_type": "markdown", "id": id, "metadata": {}, "source": text.splitlines(keepends=True)}
 
 
@@ -223,9 +223,8 @@ def as_notebook(cells: Iterable[Cell], metadata: Mapping[str, Any]) -> dict[str,
 def write_notebook(file: Path, notebook: Mapping[str, Any]) -> None:
     """Write a notebook as Jupyter does."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(
-        json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True)
+    file.write_text(f"{text}\n", encoding="utf-8")
 
 
 def write(target: Path, assignment: Assignment, exercises: Sequence[Exercise]) -> None:

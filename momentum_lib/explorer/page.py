@@ -62,12 +62,9 @@ class Explorer:
     @cached_property
     def html(self) -> str:
         """The page: one file that needs no kernel and no network."""
-        parts = {
-            "title": html.escape(" and ".join(self.rules)),
-            "style": _text("explorer.css"),
-            "module": self._module,
-        }
-        return Template(_text("page.html")).substitute(parts)
+        title = html.escape(" and ".join(self.rules))
+        page = Template(_text("page.html"))
+        return page.substitute(title=title, style=_text("explorer.css"), module=self._module)
 
     def save(self, path: str | Path) -> Path:
         """Write the page as one self-contained file.
@@ -105,11 +102,8 @@ class Explorer:
             import traitlets
         except ImportError:  # the extra lab is not installed
             return None
-        body = {
-            "_esm": self._module,
-            "_css": _text("explorer.css"),
-            "state": traitlets.Dict().tag(sync=True),
-        }
+        state = traitlets.Dict().tag(sync=True)
+        body = {"_esm": self._module, "_css": _text("explorer.css"), "state": state}
         return type("ExplorerWidget", (anywidget.AnyWidget,), body)()
 
 
@@ -197,10 +191,7 @@ def explore(
         raise ValueError(f"kappa is {kappa:g}; give a condition number L/mu, at least 1.")
     if count_of("steps", steps, 1) > 1000:
         raise ValueError(f"steps is {steps}; the page shows at most 1000.")
-    given = {
-        name: [float(end) for end in rising(f"the span of {name}", span)]
-        for name, span in (spans or {}).items()
-    }
+    given = {n: rising(f"the span of {n}", span).tolist() for n, span in (spans or {}).items()}
     unknown = set(given) - {name for rule in several.values() for name in rule.hyper}
     if unknown:
         raise ValueError(f"spans names {', '.join(sorted(unknown))}, which is a letter of none of the rules.")
@@ -217,9 +208,8 @@ def explore(
     }
     seen: dict[str, Any] = {}
     parts = [_Reading(label, rule, given, state).part(state, dials, seen) for label, rule in several.items()]
-    return Explorer(
-        several, {"panels": _PANELS, "reach": reach, "state": state, "dials": dials, "rules": parts}
-    )
+    spec = {"panels": _PANELS, "reach": reach, "state": state, "dials": dials, "rules": parts}
+    return Explorer(several, spec)
 
 
 class _Reading:
@@ -296,9 +286,7 @@ class _Reading:
         up = (np.arange(40) + 0.5) / 40  # never 0, which a letter may stand under
         others = {n: v for n, v in self.values.items() if n not in (step, self.up)}
         grid = {} if self.up == "a" else {self.up: up}
-        limits = np.atleast_1d(
-            np.asarray(stability_limit(self.at.at(**{step: 1.0}, **others, **grid)), float)
-        )
+        limits = np.atleast_1d(stability_limit(self.at.at(**{step: 1.0}, **others, **grid)))
         return 1.05 * largest(limits[limits > 0]) / float(self.L)
 
     def part(self, state: dict[str, Any], dials: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
@@ -310,10 +298,7 @@ class _Reading:
                 made["first"] = _Code(generator_of(rule, rule.first_step, {}))
                 self.notes.append("Its first step is its own; the eigenvalues are those of all others.")
         except Unprintable as error:
-            self.notes += [
-                f"{str(error)[0].upper()}{str(error)[1:]}",
-                f"Shown as {self.at} runs.",
-            ]
+            self.notes += [f"{str(error)[0].upper()}{str(error)[1:]}", f"Shown as {self.at} runs."]
             return self._told() | {"letters": [], "recorded": self._recorded()}
         if self.refusal:
             self.notes.append(f"No eigenvalues, no map: {self.refusal}")

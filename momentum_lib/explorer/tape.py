@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -123,10 +124,7 @@ class _Value(NDArrayOperatorsMixin):
         _refuse(*_TOGETHER)
 
     def __bool__(self) -> bool:
-        _refuse(
-            "branches on a value",
-            "np.where(condition, a, b) keeps both sides",
-        )
+        _refuse("branches on a value", "np.where(condition, a, b) keeps both sides")
 
     def _number(self, *_: Any) -> Any:
         _refuse(
@@ -191,12 +189,10 @@ def generator_of(rule: Rule, step: Callable[..., Any], fixed: Mapping[str, Any])
 def _told(rule: Rule, error: BaseException) -> str:
     """The line at which a rule could not be printed, why, and the way out."""
     at = None
-    here = error.__traceback__
-    while here is not None:
-        code = here.tb_frame.f_code
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        code = frame.f_code
         if code.co_filename not in _OURS and "/numpy/" not in code.co_filename.replace("\\", "/"):
-            at = code, here.tb_lineno
-        here = here.tb_next
+            at = code, number
     reason = str(error) if isinstance(error, RuleError) else f"fails on symbols ({error})"
     if at is None:
         return f"{rule.name} {reason}."
