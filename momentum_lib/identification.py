@@ -95,10 +95,6 @@ def identify(rule: Rule) -> Identification:
     rule : Rule
         Any linear rule; letters may be open.
 
-    Returns
-    -------
-    Identification
-
     Raises
     ------
     NotLinear

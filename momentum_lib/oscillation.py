@@ -355,10 +355,6 @@ def damping(rule: Rule, lam: Any) -> Damping:
     lam : float or array
         Curvature; broadcasts with the letters.
 
-    Returns
-    -------
-    Damping
-
     Raises
     ------
     RuleError

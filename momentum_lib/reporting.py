@@ -262,10 +262,6 @@ class Report:
         csv : bool
             Write each table beside it, as ``page-tuning-1.csv``.
 
-        Returns
-        -------
-        Path
-
         Raises
         ------
         ValueError

@@ -294,10 +294,6 @@ def equivalent(rule_a: Rule, rule_b: Rule, mapping: Mapping[str, Any] | None = N
         For letters of `rule_b`, their values in terms of those of `rule_a`, and of t; a text is read by
         `conversions.formula`. An open letter that is not named has the value it has in `rule_a`.
 
-    Returns
-    -------
-    Equivalence
-
     Raises
     ------
     RuleError
