@@ -69,6 +69,13 @@ def test_a_label_is_parsed_once_a_resolution_and_no_byte_changes(folder, fig, mo
     assert len({*told}) == len(told) < alone
 
 
+def test_the_layout_is_solved_once_for_all_files_and_stays_the_figures_own(folder, fig, monkeypatch):
+    layout, solved = fig.get_layout_engine(), []
+    monkeypatch.setattr(layout, "execute", solved.append)
+    save(fig, "one", {"x": [1.0]}, pdf=True)
+    assert solved == [fig] and fig.get_layout_engine() is layout and not fig.stale
+
+
 def test_the_same_drawing_gives_the_same_bytes(folder, fig):
     save(fig, "one", {"x": [1.0]})
     first = kept(folder)
