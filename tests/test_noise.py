@@ -465,6 +465,8 @@ def test_filter_is_the_symbolic_transfer_function(slot):
 def test_velocity_forgets_theta_and_its_gain_of_slow_over_fast(gamma, ratio):
     rule = heavy_ball.at(eta=0.2, gamma=gamma)
     np.testing.assert_allclose(filter_coefficients(rule, "v"), [[0, 0.2], [1, -gamma]], rtol=1e-14)
+    delay, _ = filter_coefficients(polyak_two_step.at(eta=0.3, gamma=0.3), "theta_prev")
+    assert delay[:2].tolist() == [0, 0], "not what ss2tf leaves of a difference"
     slow, fast = abs(frequency_response(rule, [0, np.pi], "v"))
     assert slow / fast == pytest.approx(ratio, rel=1e-11) == (1 + gamma) / (1 - gamma)
 
