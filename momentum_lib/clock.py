@@ -21,6 +21,7 @@ __all__ = [
     "brief",
     "count_of",
     "numbers",
+    "progress_bar",
     "reals",
     "refuse_frozen",
     "standing",
@@ -266,3 +267,12 @@ def count_of(name: str, value: Any, least: int = 0, most: int = _MOST) -> int:
             f"{name} is {brief(count)}; give a whole number of at most {'2**53' if most == _MOST else most}."
         )
     return count
+
+
+def progress_bar(total: int, unit: str) -> Any:
+    """A bar on stderr, or None where tqdm (the extra lab) is not installed."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=total, unit=unit, leave=False)

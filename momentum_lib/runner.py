@@ -350,7 +350,7 @@ def _slabs(on: _Going, grid: tuple[int, ...], theta: Any) -> list[slice | None]:
     """
     cells, size = math.prod(grid), math.prod(on.point)
     alone = isinstance(getattr(on.grad, "__self__", None), Problem)
-    if not (grid and cells and alone) or theta.dtype.kind == "O":
+    if not (grid and cells * size and alone) or theta.dtype.kind == "O":
         return [None]
     least = -(-cells * size // _PIECE)
     count = next((n for n in range(least, 2 * least) if cells % n == 0), least)

@@ -25,7 +25,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.clock import Clock, a_rule, brief, count_of, numbers, reals, refuse_frozen
+from momentum_lib.clock import Clock, a_rule, brief, count_of, numbers, progress_bar, reals, refuse_frozen
 from momentum_lib.collection import write_whole
 from momentum_lib.definition import Rule, is_schedule
 from momentum_lib.fingerprints import fingerprint
@@ -34,7 +34,7 @@ from momentum_lib.runner import Run, names_to_record, run
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["carried", "progress_bar", "refuse_unsendable", "sweep"]
+__all__ = ["carried", "refuse_unsendable", "sweep"]
 
 Measure = Callable[[Run], Any]
 Array = npt.NDArray[Any]
@@ -388,15 +388,6 @@ def _cuts(axes: dict[str, list[Any]], chunk: int) -> Iterator[slice]:
     for low, high in zip(bounds, bounds[1:], strict=False):
         step = chunk if stacked[low] else 1  # nothing to broadcast over
         yield from (slice(start, min(start + step, high)) for start in range(low, high, step))
-
-
-def progress_bar(total: int, unit: str) -> Any:
-    """A bar on stderr, or None where tqdm (the extra lab) is not installed."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    return tqdm(total=total, unit=unit, leave=False)
 
 
 def _measured(

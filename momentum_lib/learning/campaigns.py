@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from momentum_lib.clock import progress_bar
 from momentum_lib.collection import Execution, check_name, find_root, write_whole
 from momentum_lib.definition import Rule, brief
 from momentum_lib.learning.tasks import Task
 from momentum_lib.learning.training import Measure, describe_training, train
-from momentum_lib.sweeps import carried, progress_bar, refuse_unsendable
+from momentum_lib.sweeps import carried, refuse_unsendable
 
 if TYPE_CHECKING:
     import pandas as pd

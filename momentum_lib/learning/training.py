@@ -26,14 +26,13 @@ from zipfile import BadZipFile
 import numpy as np
 
 from momentum_lib.adapters.edges import one_number
-from momentum_lib.clock import Clock, count_of
+from momentum_lib.clock import Clock, count_of, progress_bar
 from momentum_lib.collection import needs, write_whole
 from momentum_lib.definition import Rule, RuleError, brief
 from momentum_lib.fingerprints import fingerprint, is_installed
 from momentum_lib.learning.tasks import Task
 from momentum_lib.parts import Parts
 from momentum_lib.schedules import Schedule
-from momentum_lib.sweeps import progress_bar
 
 __all__ = ["Training", "describe", "train"]
 

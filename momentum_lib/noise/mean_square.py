@@ -322,7 +322,7 @@ def _powers(step: Array, least: int) -> tuple[Array, Array]:
     powers, leap = np.broadcast_to(np.eye(n), step.shape), step  # one below the other
     while powers.shape[-2] < least * n and np.isfinite(further := leap @ leap).all():
         powers, leap = np.concatenate([powers, powers @ leap], axis=-2), further
-    return powers.reshape(*step.shape[:-2], -1, n, n), leap
+    return powers.reshape(*step.shape[:-2], powers.shape[-2] // n, n, n), leap
 
 
 def _first_entry(step: Array, state: Array, steps: int) -> Array:
@@ -342,7 +342,7 @@ def _first_entry(step: Array, state: Array, steps: int) -> Array:
         done, further = done + more, hop @ hop
         hop, reach = (further, 2 * reach) if np.isfinite(further).all() else (leap, 1)
     seen = np.swapaxes(starts, -1, -2) @ np.swapaxes(powers[..., 0, :], -1, -2)
-    return np.asarray(seen.reshape(*state.shape[:-1], -1)[..., : steps + 1])
+    return np.asarray(seen.reshape(*state.shape[:-1], count * block)[..., : steps + 1])
 
 
 def noisy_run(

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from momentum_lib.clock import Clock, brief, count_of, reals
+from momentum_lib.clock import Clock, brief, count_of, progress_bar, reals
 from momentum_lib.definition import Rule
 from momentum_lib.spectrum.leaps import MOST, can_leap, cells_of, leapt, too_long
 from momentum_lib.spectrum.probing import Reading, as_number, refuse_nonlinear
-from momentum_lib.sweeps import progress_bar
 
 __all__ = ["hitting_time", "settling_time"]
 
