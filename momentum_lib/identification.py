@@ -113,7 +113,7 @@ def identify(rule: Rule) -> Identification:
     >>> def extragradient(theta, grad, *, eta):
     ...     return theta - eta * grad(theta - eta * grad(theta))
     >>> identify(Rule(extragradient))
-    extragradient is new: it reads the gradient 2 times a step, and no known method does.
+    extragradient is new: it reads the gradient 2 times a step, and no rule here does.
     """
     given = exact(rule, Z)
     standing(given)  # refuses a schedule
@@ -189,7 +189,7 @@ def _response(rule: Rule) -> tuple[sympy.Poly, sympy.Poly]:
     poles, found = transfer(rule, "query")
     if len(found) != 1:
         raise ValueError(
-            f"reads the gradient {math.isqrt(len(found))} times a step, and no known method does"
+            f"reads the gradient {math.isqrt(len(found))} times a step, and no rule here does"
         )
     common = poles.gcd(found[0])
     above, below = -found[0].quo(common), poles.quo(common)

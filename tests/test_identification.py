@@ -252,7 +252,7 @@ def alternating(theta, grad, *, eta, t):
     ("rule", "reason"),
     [
         (two_weights, "it has 2 memories; qhm has one"),
-        (extragradient, "it reads the gradient 2 times a step, and no known method does"),
+        (extragradient, "it reads the gradient 2 times a step, and no rule here does"),
         (ghost, r"it reads the gradients of gradient_descent\(eta=eta\) and hides a mode .* z \+ 1"),
         (textbook, "as t → ∞ it never forgets a gradient"),
         (alternating, "as t → ∞ it does not settle"),
