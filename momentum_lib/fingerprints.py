@@ -13,7 +13,6 @@ import hashlib
 import importlib.util
 import numbers
 import sys
-import sysconfig
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -63,8 +62,8 @@ def is_installed(module: str) -> bool:
     except (ImportError, ValueError):
         return False
     places = [*((found.submodule_search_locations or ()) if found else ()), (found and found.origin) or ""]
-    installed = [Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")]
-    return any(folder in Path(place).parents for place in places for folder in installed)
+    installed = {"site-packages", "dist-packages"}  # of this environment, one beneath it, or the user
+    return any(not installed.isdisjoint(Path(place).parts) for place in places)
 
 
 def _told(thing: Any, met: dict[int, Any]) -> bytes:
@@ -116,7 +115,7 @@ def _parts_of(thing: Any) -> Iterator[Any]:
     elif getattr(thing, "__wrapped__", None) is not None:  # jit, lru_cache: what they wrap
         yield thing.__wrapped__ if not _by_name(thing) else f"{thing.__module__}.{thing.__qualname__}"
     elif _by_name(thing):
-        yield f"{thing.__module__}.{thing.__qualname__}"
+        yield f"{getattr(thing, '__module__', None) or 'builtins'}.{thing.__qualname__}"
     else:
         yield from _parts_of_object(thing)
 

@@ -413,6 +413,8 @@ def test_what_is_not_installed_is_named_with_what_to_run(root, monkeypatch, caps
     [
         (lambda: momentum_lib.as_torch(AT), "torch", "frameworks"),
         (lambda: momentum_lib.as_optax(AT), "optax", "learning"),
+        (lambda: momentum_lib.as_keras(AT), "keras", "frameworks"),
+        (lambda: momentum_lib.learning.sharpness(None, None), "jax", "learning"),
         (lambda: momentum_lib.learning.train(AT, Classifier(Digits(), (4,)), 1), "jax", "learning"),
         (lambda: momentum_lib.report(AT), "latex2mathml", "lab"),
     ],

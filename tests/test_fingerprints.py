@@ -8,7 +8,7 @@ import types
 import pytest
 
 from momentum_lib import NONLINEAR, RULES, heavy_ball
-from momentum_lib.fingerprints import fingerprint
+from momentum_lib.fingerprints import fingerprint, is_installed
 from momentum_lib.learning import Autoencoder, Curves, Trial, carry_out, sharpness, train
 from momentum_lib.learning.training import describe
 
@@ -160,3 +160,11 @@ def test_a_fingerprint_is_the_same_in_another_process():
         for seed in ("1", "2")
     }  # fmt: skip
     assert len(seen) == 1
+
+
+def test_a_package_is_installed_wherever_packages_are(tmp_path, monkeypatch):
+    for folder, module in (("site-packages", "theirs_in_an_environment"), ("own", "mine_in_a_folder")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{module}.py").touch()
+        monkeypatch.syspath_prepend(tmp_path / folder)
+        assert is_installed(module) is (folder != "own")
