@@ -188,9 +188,7 @@ def _response(rule: Rule) -> tuple[sympy.Poly, sympy.Poly]:
     """N and D without common factors, D monic: gradients make -N/D of the query."""
     poles, found = transfer(rule, "query")
     if len(found) != 1:
-        raise ValueError(
-            f"reads the gradient {math.isqrt(len(found))} times a step, and no rule here does"
-        )
+        raise ValueError(f"reads the gradient {math.isqrt(len(found))} times a step, and no rule here does")
     common = poles.gcd(found[0])
     above, below = -found[0].quo(common), poles.quo(common)
     return above.quo_ground(below.LC()), below.monic()

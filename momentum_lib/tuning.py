@@ -9,7 +9,7 @@ rates are factors per step.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple, cast
@@ -571,12 +571,13 @@ def minimax(rule: Rule, mu: float, L: float) -> Rule:
     ball and Nesterov come back to about 1e-12, with three letters to about 1e-8, in about a second each.
 
     Limits: the optimum of a rule with many letters may be a local one, a seed is no proof. A single step
-    size is searched from 1e-2/L to 1e5/L first, several of them to 10/L with either sign, any other
-    letter from -0.8 to 1e6 and beyond, most finely close to 1. Up to kappa = 1e10 the momentum of heavy ball
-    and Nesterov comes back to a thousandth of 1 - rate, at 1e12 to a third; a letter whose best lies close
-    to 0, as c of primal_average, is not found from 1e8 on. An optimum may be shared: the values returned are
-    one of many then, and one that makes no difference is returned as 0. It may also lie at infinity: accsgd
-    comes to heavy ball as delta goes to 0 and kappa to infinity.
+    size is searched from 1e-2/L to some sqrt(kappa)/L first, several of them to 10/L with either sign, any
+    other letter from -0.8 to 1e6 and beyond, once most finely close to 1 and once as finely close to 0. Up to
+    kappa = 1e12 rules of two letters come back to a hundredth of 1 - rate. Those of three and four may stay
+    far from their best from 1e8 on, pid does; where a rate hangs on the last digits of the letters, 1 or
+    more stands for it. An optimum may be shared: the values returned are one of many then, and one that makes
+    no difference is returned as 0. It may also lie at infinity: accsgd comes to heavy ball as delta goes to 0
+    and kappa to infinity.
 
     Parameters
     ----------
@@ -612,22 +613,35 @@ def minimax(rule: Rule, mu: float, L: float) -> Rule:
             raise RuleError(
                 f"{rule} holds {name} at an array; minimax finds one setting, so call it for each."
             )
-    found = _search(rule, mu, L) if rule.free else rule
-    rate = float(worst_rate(found, mu, L))
+    found, rate = rule, float(worst_rate(rule, mu, L)) if not rule.free else math.inf
+    for scale in (_near_one, _near_both) if rule.free else ():
+        candidate = _search(rule, mu, L, scale)
+        reached = _true_rate(candidate, rule.free, mu, L)
+        if rate == math.inf or 1 - reached > (1 + 1e-6) * (1 - rate):  # by more than rounding
+            found, rate = candidate, reached
     for name in rule.free:  # a letter that makes no difference is no find: it comes back as 0
         without = found.at(**{name: 0.0})
-        if (name,) != rule.step_letters and (lower := float(worst_rate(without, mu, L))) <= rate + 1e-12:
+        if (name,) != rule.step_letters and (lower := _true_rate(without, rule.free, mu, L)) <= rate + 1e-12:
             found, rate = without, lower
     how = "numerical minimax of the spectral radius over [mu, L]"
     return found.promising(Promise(rate, how, "asymptotic", "minimax", _QUADRATICS))
 
 
-def _search(rule: Rule, mu: float, L: float) -> Rule:
+def _true_rate(rule: Rule, names: Sequence[str], mu: float, L: float) -> float:
+    """`worst_rate`; 1 or more where it hangs on the last digits of the letters, and so is none."""
+    digit = 1e-14 * np.vstack([np.zeros(len(names)), np.eye(len(names)), -np.eye(len(names))])
+    letters = {name: rule.setting[name] * (1 + part) for name, part in zip(names, digit.T, strict=True)}
+    rates = worst_rate(rule.at(**letters), mu, L)
+    return float(rates[0] if 1 - rates.max() > 0.8 * (1 - rates[0]) else max(1.0, rates.max()))
+
+
+def _search(rule: Rule, mu: float, L: float, scale: Callable[[float], _Scale]) -> Rule:
     """The open letters of a rule at the least worst radius on a few curvatures."""
     from scipy.optimize import differential_evolution, minimize
 
     names = rule.free
-    ranges, decoders = zip(*(_scale(rule, name, mu, L) for name in names), strict=True)
+    far = max(10.0, 3 + math.log(L / mu) / 2)  # the best comes to 4/sqrt(kappa) of 0 or 1, or to sqrt(kappa)
+    ranges, starts, decoders = zip(*(_scale_of(rule, name, L, far, scale) for name in names), strict=True)
     lam = np.unique(np.concatenate([np.geomspace(mu, L, 9), np.linspace(mu, L, 9)]))
     lam[0], lam[-1] = mu, L
 
@@ -636,25 +650,29 @@ def _search(rule: Rule, mu: float, L: float) -> Rule:
             values = [np.clip(decode(v), -1e200, 1e200) for decode, v in zip(decoders, x, strict=True)]
         return dict(zip(names, values, strict=True))
 
-    lam, reading = read(rule.at(**letters(np.zeros(len(names)))), lam)
+    lam, reading = read(rule.at(**letters(starts)), lam)
 
     def columns(x: Any) -> list[list[Any]]:
         now = reading._replace(letters={**reading.letters, **letters(x)})
         return [now.advance(unit, lam) for unit in np.eye(len(rule.slots))]
 
-    def radius(x: Any) -> Any:
-        """Over the (names, cells) array that differential evolution hands over, or one setting."""
+    def slowness(x: Any) -> Any:
+        """-log(1 - radius), which tells rates near 1 apart; on beyond 1, where nothing is stable.
+
+        Over the (names, cells) array that differential evolution hands over, or one setting.
+        """
         x = np.asarray(x)[..., None]
-        return np.broadcast_to(_radius(columns(x)), np.broadcast_shapes(x[0].shape, lam.shape)).max(axis=-1)
+        radius = np.broadcast_to(_radius(columns(x)), np.broadcast_shapes(x[0].shape, lam.shape)).max(axis=-1)
+        return np.maximum(radius - 1, 0) - np.log(np.maximum(1 - radius, 1e-17))
 
     def inside(y: Any) -> Array:
-        """Not negative where every root lies within the radius that y ends with."""
-        return _margins(stack_columns(columns(y[:-1])) / y[-1])
+        """Not negative where every root lies within the radius that y ends with, as its slowness."""
+        return _margins(stack_columns(columns(y[:-1])) / -np.expm1(-y[-1]))
 
     coarse = differential_evolution(
-        radius,
+        slowness,
         ranges,
-        x0=np.zeros(len(names)),  # a step of 1/L and no momentum belongs to the first population
+        x0=starts,
         rng=0,
         popsize=20,
         maxiter=20 + 15 * len(names),
@@ -664,25 +682,25 @@ def _search(rule: Rule, mu: float, L: float) -> Rule:
         vectorized=True,
         updating="deferred",
     )
-    best, rate = coarse.x, float(coarse.fun)
+    best, least = coarse.x, float(coarse.fun)
     aim = np.append(np.zeros(len(names)), 1.0)
     for _ in range(3):  # a restart forgets curvature met on the way, and gets on where the last one stopped
         with np.errstate(all="ignore"):
             smooth = minimize(
                 lambda y: y[-1],
-                np.append(best, rate),
+                np.append(best, least),
                 jac=lambda y: aim,
                 method="SLSQP",
                 constraints={"type": "ineq", "fun": inside},
                 options={"maxiter": 200, "ftol": 1e-15},
             )
-        reached = float(radius(smooth.x[:-1])) if np.isfinite(smooth.x).all() else math.inf
-        if not reached < rate:
+        reached = float(slowness(smooth.x[:-1])) if np.isfinite(smooth.x).all() else math.inf
+        if not reached < least:
             break
-        best, rate = smooth.x[:-1], reached
+        best, least = smooth.x[:-1], reached
     corners = np.vstack([best, best + 1e-5 * np.eye(len(names))])
     last = minimize(
-        lambda x: float(radius(x)),
+        lambda x: float(slowness(x)),
         best,
         method="Nelder-Mead",
         options={"initial_simplex": corners, "xatol": 1e-12, "fatol": 1e-15, "maxfev": 150 * len(names)},
@@ -690,15 +708,39 @@ def _search(rule: Rule, mu: float, L: float) -> Rule:
     return rule.at(**{name: float(value) + 0.0 for name, value in letters(last.x).items()})
 
 
-def _scale(rule: Rule, name: str, mu: float, L: float) -> tuple[tuple[float, float], Callable[[Any], Any]]:
-    """How one letter is searched: an interval of x, and its value at x."""
+class _Scale(NamedTuple):
+    """How one letter is searched."""
+
+    bounds: tuple[float, float]  # of x
+    start: float  # an x in the first population: a step of 1/L and no momentum
+    value: Callable[[Any], Any]  # of the letter, at x
+
+
+def _scale_of(rule: Rule, name: str, L: float, far: float, scale: Callable[[float], _Scale]) -> _Scale:
     if (name,) == rule.step_letters:
-        return (-4.6, 11.5), lambda x: np.exp(x) / L
+        return _Scale((-4.6, far + 1.5), 0.0, lambda x: np.exp(x) / L)
     if name in rule.step_letters:  # one of several may have either sign
-        return (-3.0, 3.0), lambda x: np.sinh(x) / L
-    # Resolves momentum as close to 1 as the best gets, 4/sqrt(kappa); a letter of another kind may go far.
-    turn = max(10.0, 3 + math.log(L / mu) / 2)
-    return (-0.6, turn + 14), lambda x: np.where(x < turn, -np.expm1(-np.minimum(x, turn)), np.exp(x - turn))
+        return _Scale((-3.0, 3.0), 0.0, lambda x: np.sinh(x) / L)
+    return scale(far)
+
+
+def _near_one(far: float) -> _Scale:
+    """As close to 1 as the best momentum gets; a letter of another kind may go on."""
+    return _Scale(
+        (-0.6, far + 14), 0.0, lambda x: np.where(x < far, -np.expm1(-np.minimum(x, far)), np.exp(x - far))
+    )
+
+
+def _near_both(far: float) -> _Scale:
+    """As close to 0 as to 1, which is a wider search: with many letters it misses more."""
+
+    def value(x: Any) -> Any:
+        x = np.asarray(x, float)
+        inner = np.exp(-np.minimum(np.abs(x), far)) / 2
+        below, above = np.minimum(x + far, 0), np.maximum(x - far, 0)
+        return np.where(x < 0, inner - np.expm1(-below), -inner + np.exp(above))
+
+    return _Scale((-far - 0.6, far + 14), -far, value)
 
 
 def _radius(columns: list[list[Any]]) -> Array:
