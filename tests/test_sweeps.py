@@ -135,7 +135,8 @@ NOISY(measure=partial(tallied, folder=Path("."), stop=4), folder="kept")
 
 def test_a_sweep_that_was_killed_goes_on(tmp_path):
     """In processes of their own, whose texts hash differently: what is kept has one name in all."""
-    told = os.environ | {"PYTHONPATH": f"{Path(__file__).parent}", "PYTHONHASHSEED": "random"}
+    here = Path(__file__).parent
+    told = os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{here.parent}", "PYTHONHASHSEED": "random"}
     runs = [subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, env=told) for _ in range(2)]
     assert [run.returncode for run in runs] == [-signal.SIGKILL, 0]
     assert len([*tmp_path.glob("call-*")]) == len([*tmp_path.rglob("*.npz")]) == 6
