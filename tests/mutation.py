@@ -139,7 +139,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch) / "tree"
         os.environ["PYTHONPATH"] = str(tree)
-        for part in ("momentum_lib", "tests"):
+        for part in ("momentum_lib", "notebooks", "tests"):
             shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
         for part in ("pyproject.toml", "conftest.py"):
             shutil.copy(ROOT / part, tree)
