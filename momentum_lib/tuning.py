@@ -613,12 +613,11 @@ def minimax(rule: Rule, mu: float, L: float) -> Rule:
             raise RuleError(
                 f"{rule} holds {name} at an array; minimax finds one setting, so call it for each."
             )
-    found, rate = rule, float(worst_rate(rule, mu, L)) if not rule.free else math.inf
-    for scale in (_near_one, _near_both) if rule.free else ():
-        candidate = _search(rule, mu, L, scale)
-        reached = _true_rate(candidate, rule.free, mu, L)
-        if rate == math.inf or 1 - reached > (1 + 1e-6) * (1 - rate):  # by more than rounding
-            found, rate = candidate, reached
+    searched = [_search(rule, mu, L, scale) for scale in (_near_one, _near_both)] if rule.free else [rule]
+    (found, rate), *others = ((at, _true_rate(at, rule.free, mu, L)) for at in searched)
+    for at, reached in others:
+        if 1 - reached > (1 + 1e-6) * (1 - rate):  # by more than rounding
+            found, rate = at, reached
     for name in rule.free:  # a letter that makes no difference is no find: it comes back as 0
         without = found.at(**{name: 0.0})
         if (name,) != rule.step_letters and (lower := _true_rate(without, rule.free, mu, L)) <= rate + 1e-12:
@@ -631,7 +630,7 @@ def _true_rate(rule: Rule, names: Sequence[str], mu: float, L: float) -> float:
     """`worst_rate`; 1 or more where it hangs on the last digits of the letters, and so is none."""
     digit = 1e-14 * np.vstack([np.zeros(len(names)), np.eye(len(names)), -np.eye(len(names))])
     letters = {name: rule.setting[name] * (1 + part) for name, part in zip(names, digit.T, strict=True)}
-    rates = worst_rate(rule.at(**letters), mu, L)
+    rates = np.atleast_1d(worst_rate(rule.at(**letters), mu, L))
     return float(rates[0] if 1 - rates.max() > 0.8 * (1 - rates[0]) else max(1.0, rates.max()))
 
 
