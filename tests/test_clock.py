@@ -1,12 +1,13 @@
 """Time in one place, what t → infinity is, and which letter does what."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import sympy
 
-from momentum_lib.clock import Clock, a_rule, count_of, numbers, standing
+from momentum_lib.clock import Clock, a_rule, count_of, numbers, real, standing
 from momentum_lib.definition import RULES, NotLinear, Rule, RuleError
 from momentum_lib.nonlinear import NONLINEAR
 from momentum_lib.rules import bias_corrected, chebyshev, heavy_ball, mass, pid, torch_sgd
@@ -86,6 +87,27 @@ def test_a_count_is_whole():
             count_of("n", value)
     with pytest.raises(ValueError, match="every is 0; give a whole number of at least 1"):
         count_of("every", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "bounds", "says"),
+    [
+        *((value, {}, "give one finite number") for value in ("1", None, [1.0], 1j, {}, 10**400, math.inf)),
+        (math.nan, {"least": 0}, "x is nan; give one finite number of at least 0"),
+        (-1, {"least": 0}, "x is -1; give one finite number of at least 0"),
+        (0, {"above": 0}, "x is 0; give one finite number above 0"),
+        ("1", {"finite": False}, "x is '1'; give one number"),
+    ],
+)
+def test_one_real_number_is_read_in_one_place(given, bounds, says):
+    with pytest.raises(RuleError, match=rf"{says}\.$"):
+        real("x", given, **bounds)
+
+
+def test_what_is_one_real_number_is_read_as_a_float():
+    assert [real("x", 0, least=0), real("x", np.float32(0.5), above=0)] == [0, 0.5]
+    assert real("x", sympy.Rational(1, 2)) == real("x", np.array(0.5)) == 0.5
+    assert real("x", -math.inf, finite=False) == -math.inf and math.isnan(real("x", math.nan, finite=False))
 
 
 def test_what_is_no_array_of_numbers_is_refused():
@@ -193,12 +215,46 @@ def test_a_curvature_that_is_none_is_refused(letters, lam, sentence):
     assert iteration_matrix(heavy_ball.at(eta=np.zeros(0), gamma=0.9), 1.0).shape == (0, 2, 2)
 
 
+CALLS = itertools.count(1)
+BENDS = [np.abs, np.tanh, lambda g: np.maximum(g, 0), lambda g: np.minimum(g, 100), lambda g: g + 1e-6]
+SCALAR_BENDS = [lambda g: max(g, 0), lambda g: g if g < 100 else 100, lambda g: g / next(CALLS)]
+
+
 @pytest.mark.parametrize(
-    "bend", [np.abs, np.tanh, lambda g: np.maximum(g, 0), lambda g: np.minimum(g, 100), lambda g: g + 1e-6]
+    ("bend", "lam"), [*itertools.product(BENDS, (1.0, [0.5, 1.0])), *((bend, 1.0) for bend in SCALAR_BENDS)]
 )
-def test_what_bends_anywhere_is_not_linear(bend):
+def test_what_bends_anywhere_is_not_linear(bend, lam):
     with pytest.raises(NotLinear, match="not linear in its state and gradient"):
-        iteration_matrix(Rule(lambda theta, grad, *, eta: theta - eta * bend(grad(theta))).at(eta=0.1), 1.0)
+        iteration_matrix(Rule(lambda theta, grad, *, eta: theta - eta * bend(grad(theta))).at(eta=0.1), lam)
+
+
+def in_place(theta, v, grad, *, eta, gamma):
+    v *= gamma
+    v += eta * grad(theta)
+    theta -= v
+    return theta, v
+
+
+def by_its_last_step(theta, v, grad, *, eta, gamma):
+    before = theta
+    theta += -gamma * v - eta * grad(theta)
+    return theta, before - theta
+
+
+def of_floats(theta, v, grad, *, eta, gamma):
+    v = float(gamma) * float(v) + math.sqrt(eta) ** 2 * float(grad(theta))
+    return theta - v, v
+
+
+def that_branches(theta, v, grad, *, eta, gamma):
+    v = gamma * v + eta * grad(theta) if theta > 0 else eta * grad(theta) + gamma * v
+    return min(theta - v, theta - v), v
+
+
+@pytest.mark.parametrize("step", [in_place, by_its_last_step, of_floats, that_branches])
+def test_a_linear_rule_that_takes_no_arrays_is_read_like_any(step):
+    expected = iteration_matrix(heavy_ball.at(**AT), 0.5)
+    np.testing.assert_allclose(iteration_matrix(Rule(step).at(**AT), 0.5), expected, rtol=1e-15)
 
 
 # --- which letter does what ---------------------------------------------------------------------------

@@ -6,7 +6,6 @@ The functions without a public name here are shared by the other files of the ro
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
@@ -52,11 +51,10 @@ class Reading(NamedTuple):
         """The same reading with every letter chosen from."""
         return self._replace(letters={name: choose(value) for name, value in self.letters.items()})
 
-    def advance(self, state: Iterable[Any], lam: Any, push: Any = 0.0) -> list[Any]:
-        """One step on f' = lam theta + push."""
+    def advance(self, state: Array, lam: Any, push: Any = 0.0) -> list[Any]:
+        """One step on f' = lam theta + push, the state's slots along its first axis."""
         try:
             with np.errstate(all="ignore"):
-                state = [np.float64(s) if np.ndim(s) == 0 and not is_symbolic(s) else s for s in state]
                 return list(self.rule.apply(self.step, state, lambda x: lam * x + push, self.letters))
         except RuleError:
             raise
@@ -65,6 +63,10 @@ class Reading(NamedTuple):
                 f"{self.rule.name} cannot be probed on one eigen-direction ({type(error).__name__}: "
                 f"{error}); a linear rule uses + - * / ** and grad only."
             ) from error
+
+    def matrix(self, lam: Any) -> Array:
+        """(..., n, n): what a step does to each unit vector."""
+        return stack_columns([self.advance(unit, lam) for unit in np.eye(len(self.rule.slots))])
 
 
 def read(rule: Rule, lam: Any = 0.0) -> tuple[Array, Reading]:
@@ -122,7 +124,7 @@ def iteration_matrix(rule: Rule, lam: Any) -> Any:
     if is_symbolic(lam, *letters.values()):
         return symbolic_matrix(Reading(rule, step, letters), lam)
     lam, reading = read(rule, lam)
-    return stack_columns([reading.advance(unit, lam) for unit in np.eye(len(rule.slots))])
+    return reading.matrix(lam)
 
 
 def probe(rule: Rule) -> Probe:
@@ -223,36 +225,62 @@ def refuse_nonlinear(reading: Reading, lam: Array) -> None:
     rule = reading.rule
     shape = np.broadcast_shapes(lam.shape, reading.shape)
     count = math.prod(shape)
-    size = len(rule.slots)
-    drawn = np.random.default_rng(0).standard_normal(size)
-    states = [scale * sign * drawn for scale in (1e-3, 1.0, 1e3) for sign in (1, -1)]
-    for cell in {k * (count - 1) // 4 for k in range(5)} if count else ():
-        at = np.unravel_index(cell, shape)
-        cells = {name: np.broadcast_to(value, shape)[at] for name, value in reading.letters.items()}
-        one = reading._replace(letters=cells)
-        lam1 = np.broadcast_to(lam, shape)[at]
-        matrix = np.stack([np.asarray(one.advance(unit, lam1)) for unit in np.eye(size)], axis=-1)
+    cells = sorted({k * (count - 1) // 4 for k in range(5)}) if count else []
+
+    def check(cells: Any, states: Iterable[Array]) -> None:
+        """In a cell by its number or in a column of them, at a state or at a column of them for each slot."""
+
+        def here(value: Any) -> Any:
+            value = np.asarray(value)
+            return np.broadcast_to(value, shape).flat[cells] if value.shape else value[()]
+
+        one, lam1 = reading.part(here), here(lam)
         with np.errstate(all="ignore"):
-            for state in (*states, *-np.eye(size), np.zeros(size)):
-                gap = np.abs(np.asarray(one.advance(state, lam1)) - matrix @ state)
-                if (gap > 1e-9 * (np.abs(state).max() * (1 + np.abs(matrix).sum()) or 1e-3)).any():
-                    raise NotLinear(
-                        f"{rule.name} is not linear in its state and gradient, so it has no iteration "
-                        "matrix; run it with run()."
-                    )
+            matrix = one.matrix(lam1).reshape(-1, *2 * [len(rule.slots)])
+            bound = 1 + np.abs(matrix).sum(axis=(1, 2))
+            for state in states:
+                scale = np.multiply.outer(bound, np.abs(state).max(axis=0))
+                allowed = 1e-9 * np.where(scale == 0, 1e-3, scale)
+                expected = (matrix @ state).swapaxes(0, 1)
+                for new, slot in zip(one.advance(state, lam1), expected, strict=True):
+                    if (np.abs(new - slot) > allowed).any():
+                        raise NotLinear(
+                            f"{rule.name} is not linear in its state and gradient, so it has no iteration "
+                            "matrix; run it with run()."
+                        )
             if rule.counts and one.letters["t"] == LIMIT:
-                late = one._replace(letters={**one.letters, "t": np.float64(LATE)})
-                other = np.stack([np.asarray(late.advance(unit, lam1)) for unit in np.eye(size)], axis=-1)
-                settled = np.isfinite(matrix) & (np.abs(other - matrix) <= 1e-6 * (1 + np.abs(matrix)))
-                if not settled.all():
+                late = one._replace(letters={**one.letters, "t": np.float64(LATE)}).matrix(lam1)
+                gap = np.abs(late.reshape(matrix.shape) - matrix)
+                if not (np.isfinite(matrix) & (gap <= 1e-6 * (1 + np.abs(matrix)))).all():
                     raise no_limit(rule.name)
+
+    states = _states(len(rule.slots))
+    try:
+        check(np.array(cells, int)[:, None], [states])
+    except (TypeError, ValueError):  # not linear, or not written for arrays: what counts is one by one
+        for cell in cells:
+            check(cell, states.T)
+
+
+@functools.cache
+def _states(size: int) -> Array:
+    """States to try superposition at, in columns; read-only, since a rule may work in place."""
+    drawn = np.random.default_rng(0).standard_normal(size)
+    scales = np.array([1e-3, -1e-3, 1.0, -1.0, 1e3, -1e3])
+    states = np.vstack([scales[:, None] * drawn, -np.eye(size), np.zeros(size)]).T
+    states.setflags(write=False)
+    return states
 
 
 def stack_columns(columns: list[list[Any]]) -> Array:
     """(..., rows, columns) from a list of columns whose entries broadcast."""
-    entries = np.broadcast_arrays(*itertools.chain.from_iterable(columns))
-    array = np.stack(entries, axis=-1).reshape(*entries[0].shape, len(columns), len(columns[0]))
-    return np.ascontiguousarray(np.swapaxes(array, -1, -2))
+    entries = [entry for column in columns for entry in column]
+    shape = np.broadcast_shapes(*{np.shape(entry) for entry in entries})
+    out = np.empty((*shape, len(columns[0]), len(columns)), np.result_type(*entries))
+    for j, column in enumerate(columns):
+        for i, entry in enumerate(column):
+            out[..., i, j] = entry
+    return out
 
 
 def symbolic_step(reading: Reading, state: Iterable[Any], grad: Callable[[Any], Any]) -> list[Any]:
