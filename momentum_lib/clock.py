@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -22,6 +24,7 @@ __all__ = [
     "count_of",
     "numbers",
     "progress_bar",
+    "real",
     "reals",
     "refuse_frozen",
     "standing",
@@ -237,6 +240,31 @@ def reals(name: str, value: Any, *, finite: bool = True) -> np.ndarray[Any, Any]
     if finite and not np.isfinite(array).all():
         raise RuleError(f"{name} contains {array[~np.isfinite(array)].flat[0]}; give finite numbers.")
     return array
+
+
+def real(
+    name: str, value: Any, *, above: float | None = None, least: float = -math.inf, finite: bool = True
+) -> float:
+    """One real number as a float: `above` a bound or at `least` it, and finite unless said otherwise.
+
+    Raises
+    ------
+    RuleError
+        Anything else.
+
+    Examples
+    --------
+    >>> real("tol", 0, above=0)
+    Traceback (most recent call last):
+        ...
+    momentum_lib.definition.RuleError: tol is 0; give one finite number above 0.
+    """
+    with contextlib.suppress(RuleError):
+        array = reals(name, value, finite=finite)
+        if not (array.ndim or array < least or (above is not None and array <= above)):
+            return float(array)
+    bound = f" above {above:g}" if above is not None else f" of at least {least:g}" * (least > -math.inf)
+    raise RuleError(f"{name} is {brief(value)}; give one{' finite' * finite} number{bound}.")
 
 
 def count_of(name: str, value: Any, least: int = 0, most: int = _MOST) -> int:

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 
 from momentum_lib import rules
-from momentum_lib.clock import a_rule, brief, count_of, numbers, reals
+from momentum_lib.clock import a_rule, brief, count_of, numbers, real, reals
 from momentum_lib.definition import Promise, Rule, RuleError, is_schedule
 from momentum_lib.oscillation import trace_and_det
 from momentum_lib.spectrum import probe, spectral_radius
@@ -47,7 +47,7 @@ class _Theorem:
     kind: str
     bounds: str
     source: str
-    leaves_open: str | None = None
+    leaves_open: str = ""
 
 
 def _polyak(mu: float, L: float) -> tuple[dict[str, float], float]:
@@ -232,10 +232,7 @@ def tune(rule: Rule, mu: float, L: float, which: str | None = None, *, rho: floa
         )
     if rho is not None and theorem.leaves_open != "rho":
         raise ValueError(f"rho={brief(rho)} is robust_momentum's; leave it out for the tuning of {base}.")
-    try:
-        given = None if given is None else _one(given)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{theorem.leaves_open}={brief(given)}; the theorem is about one number.") from None
+    given = None if given is None else real(theorem.leaves_open, given)
     letters, rate = theorem.letters(mu, L, *([given] if theorem.leaves_open else []))
     tuned = source.at(**letters)
     if base is rules.bias_corrected:  # the same in the limit only, where it has the letters of its source
@@ -785,25 +782,16 @@ def _disc_to_half_plane(n: int) -> tuple[Array, Array]:
 # --- checks ------------------------------------------------------------------------------------------
 
 
-def _one(value: Any) -> float:
-    if np.ndim(value):
-        raise TypeError  # float of an array of one entry only warns in older NumPy
-    return float(value)
-
-
 def curvatures(mu: Any, L: Any) -> tuple[float, float]:
     """The ends of a spectrum as numbers, 0 < mu <= L."""
-    try:
-        mu, L = _one(mu), _one(L)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"mu={brief(mu)} and L={brief(L)}; give two numbers with 0 < mu <= L.") from None
-    if mu == 0 and 0 < L < math.inf:
+    mu, L = real("mu", mu), real("L", L)
+    if mu == 0 and L > 0:
         raise ValueError(
             "mu=0 leaves no linear rate; without strong convexity take gradient_descent at eta = 1/L, or "
             "nesterov at eta = 1/L with gamma=nesterov_sequence()."
         )
-    if not 0 < mu <= L < math.inf:
-        raise ValueError(f"mu={mu:g} and L={L:g}; curvatures need 0 < mu <= L, both finite.")
+    if not 0 < mu <= L:
+        raise ValueError(f"mu={mu:g} and L={L:g}; curvatures need 0 < mu <= L.")
     if L / mu > 1e30:
         raise ValueError(f"mu={mu:g} and L={L:g} are too far apart, the rate rounds to 1; take L/mu <= 1e30.")
     return mu, L

@@ -163,9 +163,9 @@ def test_an_edge_takes_the_steps_of_run(edge, r, request):
     [
         (heavy_ball.at(eta=0.1), r"heavy_ball\(eta=0.1\) leaves gamma open; set it with .at\(gamma=...\)"),
         (heavy_ball.at(eta=0.1, gamma=0.9, t=3), "frozen at t=3, and a run counts itself; leave t out"),
-        (gradient_descent.at(eta=[0.1, 0.2]), r"eta is \(0.1, 0.2\); give one number or a function of t"),
+        (gradient_descent.at(eta=[0.1, 0.2]), r"eta is \(0.1, 0.2\); give one number"),
         (gradient_descent.at(eta=np.array([0.1])), r"eta is array\(\[0.1\]\); give one number"),
-        (gradient_descent.at(eta=0.9j), "eta is 0.9j; give one number or a function of t"),
+        (gradient_descent.at(eta=0.9j), "eta is 0.9j; give one number"),
         (heavy_ball.step, "is not a rule; decorate the step with @rule"),
         ("heavy_ball", r"'heavy_ball' is a name, not a rule; take RULES\[\"heavy_ball\"\]"),
     ],

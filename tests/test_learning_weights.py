@@ -68,12 +68,12 @@ def test_the_same_seed_gives_the_same_weights(made):
     [
         (lambda: sparse_weights(rng(), 4, 4, connections=0), "connections is 0; give a whole"),
         (lambda: sparse_weights(rng(), -1, 4), "fan_in is -1; give a whole number of at least 1"),
-        (lambda: sparse_weights(rng(), 4, 4, scale=np.nan), "scale contains nan; give finite numbers"),
+        (lambda: sparse_weights(rng(), 4, 4, scale=np.nan), "scale is nan; give one finite number"),
         (lambda: normal_weights(rng(), 3, 0.5), "fan_out is 0.5; give a whole"),
-        (lambda: normal_weights(rng(), 3, 3, "wide"), "scale is 'wide'; give a number"),
-        (lambda: echo_state(rng(), 4, radius=np.nan), "radius is nan; give a spectral radius above 0"),
+        (lambda: normal_weights(rng(), 3, 3, "wide"), "scale is 'wide'; give one finite number"),
+        (lambda: echo_state(rng(), 4, radius=np.nan), "radius is nan; give one finite number above 0"),
         (lambda: echo_state(rng(), 4, connections=-1), "connections is -1"),
-        (lambda: echo_state(rng(), 4, radius=0), "radius is 0; give a spectral radius above 0"),
+        (lambda: echo_state(rng(), 4, radius=0), "radius is 0; give one finite number above 0"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(made, message):

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
 
-import numpy as np
-
+from momentum_lib.clock import real
 from momentum_lib.definition import Rule, RuleError
 
 __all__ = ["look_ahead_refused", "names_elsewhere", "one_number"]
 
 
-def one_number(name: str, value: Any) -> float:
-    """A letter, where a library knows no grids.
-
-    Raises
-    ------
-    RuleError
-        An array, a symbol, a complex number.
-    """
-    try:
-        if np.ndim(value):
-            raise TypeError
-        return float(value)
-    except (TypeError, ValueError):
-        raise RuleError(f"{name} is {value!r}; give one number or a function of t.") from None
+#: A letter as one number, where a library knows no grids; what is not finite shows in the run.
+one_number = functools.partial(real, finite=False)
 
 
 def names_elsewhere(rule: Rule, step: str, momentum: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from momentum_lib.adapters.edges import one_number
-from momentum_lib.clock import Clock, brief, count_of, reals
+from momentum_lib.clock import Clock, count_of, real
 from momentum_lib.definition import Rule
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ def as_scipy_method(rule: Rule) -> Callable[..., OptimizeResult]:
                 value = limits if np.isfinite(limits).any() else None
             if value is not None and value != ():
                 raise ValueError(f"{rule.name} makes no use of {name}; leave it out, or take another method.")
-        level = reals("tol", tol)
-        if level.ndim or level < 0:
-            raise ValueError(f"tol is {brief(tol)}; give one number, 0 or more.")
+        tol = real("tol", tol, least=0)
         start, read, values = np.array(x0, float), list[float](), 0
         # SciPy hands the callback over as the caller wrote it: of x, or of intermediate_result.
         whole = callback is not None and "intermediate_result" in inspect.signature(callback).parameters
@@ -119,7 +117,7 @@ def as_scipy_method(rule: Rule) -> Callable[..., OptimizeResult]:
             for t in range(1, count_of("maxiter", maxiter) + 1):
                 before = len(read)
                 state = clock.advance(state, ask, t)
-                calm = calm + 1 if max(read[before:], default=np.inf) <= level else 0
+                calm = calm + 1 if max(read[before:], default=np.inf) <= tol else 0
                 if not np.isfinite(state[0]).all():
                     status, message = 2, f"The run left the finite numbers at step {t}."
                     break

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from momentum_lib.clock import real
 from momentum_lib.definition import Rule
-from momentum_lib.exercises.verdict import checked, no_number
+from momentum_lib.exercises.verdict import checked
 from momentum_lib.noise import impulse_response
 from momentum_lib.rules import ema, heavy_ball, nesterov
 from momentum_lib.runner import run
@@ -75,8 +76,7 @@ def check_same_speed(
     eta: float, *, gamma: float = 0.99, like: tuple[float, float] = (0.1, 0.9)
 ) -> str | None:
     """Whether (eta, gamma) has the terminal velocity of the pair `like` on a constant slope."""
-    if hint := no_number("eta", eta):
-        return hint
+    eta = real("eta", eta)
     # One gradient of 1 leaves its whole memory behind: the displacement a steady slope adds a step.
     speed = [
         float(impulse_response(heavy_ball.at(eta=e, gamma=g), 4000, "v").sum())

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from momentum_lib.clock import real
 from momentum_lib.definition import Rule
-from momentum_lib.exercises.verdict import checked, no_number
+from momentum_lib.exercises.verdict import checked
 from momentum_lib.oscillation import critical_gamma, damping, measure_overshoot
 from momentum_lib.rules import heavy_ball
 from momentum_lib.runner import run
@@ -20,8 +21,7 @@ __all__ = ["check_damper", "check_energy_limit", "check_overshoot"]
 @checked("a damping ratio near 0.69 swings past by a twentieth and no more.")
 def check_overshoot(gamma: float, *, lam: float = 0.01) -> str | None:
     """Whether heavy ball at eta lam = `lam` first swings past the minimizer by 4 to 6 percent."""
-    if hint := no_number("gamma", gamma):
-        return hint
+    gamma = real("gamma", gamma)
     if not 0 <= gamma < 1:
         return "a momentum lies in [0, 1)."
     past = float(damping(heavy_ball.at(gamma=gamma), lam).overshoot)
@@ -79,10 +79,7 @@ def check_energy_limit(limit: Callable[[float], float]) -> str | None:
     if not callable(limit):
         return "hand in a function of gamma."
     gammas = (0.25, 0.5, 0.9, 0.99)
-    said = [limit(gamma) for gamma in gammas]
-    for gamma, value in zip(gammas, said, strict=True):
-        if hint := no_number(f"limit({gamma:g})", value):
-            return hint
+    said = [real(f"limit({gamma:g})", limit(gamma)) for gamma in gammas]
     if np.allclose(said, [2 * (1 - gamma) for gamma in gammas], rtol=1e-6, atol=0):
         return None
     for hint, other in _OTHERS.items():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from momentum_lib.clock import real
 from momentum_lib.definition import Rule
-from momentum_lib.exercises.verdict import checked, no_number
+from momentum_lib.exercises.verdict import checked
 from momentum_lib.oscillation import count_sign_changes
 from momentum_lib.problems import Quadratic
 from momentum_lib.rules import gradient_descent
@@ -22,8 +22,7 @@ __all__ = ["check_balance", "check_in_turn", "check_slide"]
 @checked("1/L: the steepest direction lands in one step, all others slide, and nothing flips.")
 def check_slide(eta: float, *, eigenvalues: tuple[float, ...] = (0.2, 1.0, 4.0)) -> str | None:
     """Whether `eta` is the largest learning rate at which no direction ever changes its sign."""
-    if hint := _positive(eta):
-        return hint
+    eta = real("eta", eta, above=0)
     problem = Quadratic(eigenvalues)
     for slip, hint in {
         2 / problem.L: "that is 2/L, where it starts to diverge; it starts to flip earlier.",
@@ -44,8 +43,7 @@ def check_slide(eta: float, *, eigenvalues: tuple[float, ...] = (0.2, 1.0, 4.0))
 @checked("the flattest direction slides and the steepest flips, at one and the same rate.")
 def check_balance(eta: float, *, eigenvalues: tuple[float, ...] = (0.5, 2.0, 3.0, 8.0)) -> str | None:
     """Whether `eta` makes the slowest of these directions as fast as it can be."""
-    if hint := _positive(eta):
-        return hint
+    eta = real("eta", eta, above=0)
     mu, L = min(eigenvalues), max(eigenvalues)
     if abs(eta * (mu + L) / 2 - 1) < 2e-3:
         return None
@@ -88,8 +86,3 @@ def check_in_turn(mine: Rule, *, mu: float = 0.01, L: float = 1.0) -> str | None
         return f"one learning rate twice: the worst factor is {worst:.4f}; let the two differ."
     at = f"at lam = {lam[np.abs(factor).argmax()]:.3g} the factor is {worst:.4f}"
     return f"{at}: that direction runs away." if worst >= 1 else f"{at}; the best pair has {best:.4f}."
-
-
-def _positive(eta: Any) -> str | None:
-    hint = no_number("eta", eta)
-    return hint or (None if eta > 0 else "eta must be positive, or nothing moves downhill.")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from momentum_lib.exercises.verdict import checked, no_number
+from momentum_lib.clock import real
+from momentum_lib.exercises.verdict import checked
 from momentum_lib.oscillation import critical_gamma
 from momentum_lib.rules import heavy_ball, nesterov, torch_nesterov
 from momentum_lib.runner import run
@@ -19,8 +20,7 @@ __all__ = ["check_critical_nesterov", "check_recover_theta"]
 @checked("a double root: the fastest return without a swing at this curvature.")
 def check_critical_nesterov(gamma: float, *, h: float = 0.19) -> str | None:
     """Whether Nesterov's two roots coincide at eta lam = h, to three digits."""
-    if hint := no_number("gamma", gamma):
-        return hint
+    gamma = real("gamma", gamma)
     if not 0 <= gamma < 1:
         return "a momentum lies in [0, 1)."
     right = float(critical_gamma(nesterov, h))

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from momentum_lib.exercises.verdict import checked, no_number
+from momentum_lib.clock import real
+from momentum_lib.exercises.verdict import checked
 from momentum_lib.problems import Quadratic
 from momentum_lib.rules import heavy_ball, nesterov
 from momentum_lib.runner import run
@@ -21,10 +22,7 @@ __all__ = ["check_guarantee", "check_nesterov_bound", "check_period"]
 @checked("trace 0 puts the pair on the imaginary axis, a quarter turn a step.")
 def check_period(eta: float, *, gamma: float = 0.81, lam: float = 1.0) -> str | None:
     """Whether heavy ball with this `eta` swings with a period of exactly four steps."""
-    if hint := no_number("eta", eta):
-        return hint
-    if not eta > 0:
-        return "eta must be positive, or nothing moves downhill."
+    eta = real("eta", eta, above=0)
     rule = heavy_ball.at(eta=eta, gamma=gamma)
     regime = regimes(rule, lam)
     if regime != "oscillating":

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable
 
+from momentum_lib.clock import real
 from momentum_lib.definition import RULES, Rule
-from momentum_lib.exercises.verdict import checked, no_number
+from momentum_lib.exercises.verdict import checked
 from momentum_lib.spectrum import stability_limit
 from momentum_lib.tuning import best_eta, lower_rate, minimax
 
@@ -17,8 +17,7 @@ __all__ = ["check_break_even", "check_margin", "check_one_gamma"]
 @checked("beyond it momentum is ahead; below it the habit costs more than it gives.")
 def check_break_even(kappa: float, *, gamma: float = 0.9) -> str | None:
     """Whether heavy ball at `gamma` and gradient descent, each at its best eta, are level at `kappa`."""
-    if hint := no_number("kappa", kappa):
-        return hint
+    kappa = real("kappa", kappa)
     root = math.sqrt(gamma)
     level = (1 + root) / (1 - root)
     if abs(kappa / level - 1) < 0.01:
@@ -43,8 +42,9 @@ def check_break_even(kappa: float, *, gamma: float = 0.9) -> str | None:
 @checked("the two ends of the range cost the same: moving gamma helps one and hurts the other.")
 def check_one_gamma(gamma: float, *, low: float = 30.0, high: float = 3000.0) -> str | None:
     """Whether `gamma`, with the best eta for each kappa, has the least worst regret on [low, high]."""
-    if isinstance(gamma, bool) or not isinstance(gamma, numbers.Real) or not 0 <= gamma < 1:
-        return "gamma is one number in [0, 1)."
+    gamma = real("gamma", gamma)
+    if not 0 <= gamma < 1:
+        return "a momentum lies in [0, 1)."
 
     def regret(gamma: float) -> tuple[float, float]:
         ball = RULES["heavy_ball"].at(gamma=gamma)

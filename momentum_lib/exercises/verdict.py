@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import math
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ParamSpec
+from typing import ParamSpec
 
-__all__ = ["Verdict", "checked", "no_number"]
+from momentum_lib.definition import RuleError
+
+__all__ = ["Verdict", "checked"]
 
 Asked = ParamSpec("Asked")
 
@@ -52,6 +52,8 @@ could not be used (TypeError: unsupported operand type(s) for -: 'str' and 'floa
         def check(*args: Asked.args, **kwargs: Asked.kwargs) -> Verdict:
             try:
                 found = hint(*args, **kwargs)
+            except RuleError as error:
+                found = str(error)
             except Exception as error:
                 found = f"the answer could not be used ({type(error).__name__}: {error})."
             return Verdict(True, well_done) if found is None else Verdict(False, found)
@@ -59,10 +61,3 @@ could not be used (TypeError: unsupported operand type(s) for -: 'str' and 'floa
         return check
 
     return decorate
-
-
-def no_number(name: str, value: Any) -> str | None:
-    """The hint for what is not one finite real number; None for what is."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        return f"{name} is one finite number."
-    return None

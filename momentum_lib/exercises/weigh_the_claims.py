@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import numbers
 
+from momentum_lib.clock import real
 from momentum_lib.definition import RULES, Rule
 from momentum_lib.exercises.verdict import checked
 from momentum_lib.noise import impulse_response, stationary_covariance
@@ -18,8 +18,7 @@ def check_same_floor(
     eta: float, *, gamma: float = 0.99, like: tuple[float, float] = (0.1, 0.9)
 ) -> str | None:
     """Whether heavy ball at (eta, gamma) has the noise floor of the pair `like`."""
-    if isinstance(eta, bool) or not isinstance(eta, numbers.Real) or not (math.isfinite(eta) and eta > 0):
-        return "eta is one positive number."
+    eta = real("eta", eta, above=0)
     rule = RULES["heavy_ball"]
     wanted, found = (
         float(stationary_covariance(rule.at(eta=e, gamma=g), 1.0, 1.0)[0, 0]) for e, g in (like, (eta, gamma))

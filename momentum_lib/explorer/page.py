@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from momentum_lib.clock import LIMIT, count_of
+from momentum_lib.clock import LIMIT, count_of, real
 from momentum_lib.collection import Execution, write_page
 from momentum_lib.definition import Rule, RuleError
 from momentum_lib.explorer.tape import Unprintable, generator_of
-from momentum_lib.plots.canvas import largest, number, rising, rules_of, start_of
+from momentum_lib.plots.canvas import largest, rising, rules_of, start_of
 from momentum_lib.runner import run
 from momentum_lib.spectrum import spectral_radius, stability_limit
 from momentum_lib.tuning import tune
@@ -186,7 +186,7 @@ def explore(
     (explore(heavy_ball), True)
     """
     several = rules_of(rules)
-    kappa = number("kappa", kappa)
+    kappa = real("kappa", kappa)
     if kappa < 1:
         raise ValueError(f"kappa is {kappa:g}; give a condition number L/mu, at least 1.")
     if count_of("steps", steps, 1) > 1000:
@@ -225,7 +225,7 @@ class _Reading:
             self.notes.append(f"Frozen at t = {rule.setting['t']}: every step is as that one.")
         self.mu, self.L = state["a"], state["b"]
         self.names = [n for n in rule.hyper if n != "t" and n not in self.fixed]
-        known = {n: number(n, rule.setting[n]) for n in self.names if n in rule.setting}
+        known = {n: real(n, rule.setting[n]) for n in self.names if n in rule.setting}
         self.values = {**known, **self._start()}
         self.at = rule.at(**self.values)
         try:

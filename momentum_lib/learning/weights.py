@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from momentum_lib.clock import count_of, reals
+from momentum_lib.clock import count_of, real
 
 __all__ = ["echo_state", "normal_weights", "sparse_weights"]
 
@@ -44,7 +44,7 @@ def sparse_weights(
     """
     count_of("connections", connections, 1)
     weights = _zeros(fan_in, fan_out)
-    scale = float(reals("scale", scale))
+    scale = real("scale", scale)
     for unit in range(fan_out):
         chosen = rng.choice(fan_in, min(connections, fan_in), replace=False)
         weights[chosen, unit] = scale * rng.standard_normal(len(chosen))
@@ -79,9 +79,7 @@ def echo_state(
     >>> round(float(abs(np.linalg.eigvals(weights)).max()), 4)
     1.1
     """
-    if not 0 < radius < np.inf:
-        raise ValueError(f"radius is {radius}; give a spectral radius above 0.")
-    scale = float(reals("scale", scale))
+    radius, scale = real("radius", radius, above=0), real("scale", scale)
     weights = sparse_weights(rng, units, units, connections).astype(float)
     largest = float(abs(np.linalg.eigvals(weights)).max())
     return (weights * (scale * radius / largest)).astype(np.float32)
@@ -97,7 +95,7 @@ def normal_weights(rng: np.random.Generator, fan_in: int, fan_out: int, scale: f
     Source: LeCun, Bottou, Orr and Müller 1998, section 4.6, for the default.
     """
     weights = _zeros(fan_in, fan_out)
-    width = 1 / np.sqrt(fan_in) if scale is None else float(reals("scale", scale))
+    width = 1 / np.sqrt(fan_in) if scale is None else real("scale", scale)
     weights[:] = width * rng.standard_normal(weights.shape)
     return weights
 

@@ -26,7 +26,6 @@ __all__ = [
     "columns_of",
     "largest",
     "looks_of",
-    "number",
     "plane_of",
     "rising",
     "rules_of",
@@ -169,15 +168,6 @@ def rising(name: str, values: Any) -> Array:
         found = np.empty(0)
     if found.ndim != 1 or len(found) < 2 or not (np.diff(found) > 0).all() or not np.isfinite(found).all():
         raise ValueError(f"{name} is {reprlib.repr(values)}; give at least two numbers, each above the last.")
-    return found
-
-
-def number(name: str, value: Any, least: float | None = None) -> float:
-    """One finite number, above `least` if that is given."""
-    found = float(value) if np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf" else np.nan
-    if not np.isfinite(found) or (least is not None and found <= least):
-        above = "" if least is None else f" above {least:g}"
-        raise ValueError(f"{name} is {reprlib.repr(value)}; give one number{above}.")
     return found
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from momentum_lib.clock import real
 from momentum_lib.definition import RuleError
 from momentum_lib.noise import frequency_response, stationary_covariance
 from momentum_lib.plots import THEORY, label_end, rule_style
-from momentum_lib.plots.canvas import Picture, axes_for, looks_of, number, rules_of
+from momentum_lib.plots.canvas import Picture, axes_for, looks_of, rules_of
 from momentum_lib.problems import Quadratic
 from momentum_lib.spectrum import closed_form, iteration_matrix, spectral_radius
 from momentum_lib.tuning import curvatures, lower_rate
@@ -102,7 +103,7 @@ def plot_worst_case(
     >>> plot_worst_case(tune(heavy_ball, 0.1, 1), 0.1, 1).data["heavy_ball"].round(4).max().item()
     0.5195
     """
-    mu, L = curvatures(number("mu", mu), number("L", L))
+    mu, L = curvatures(mu, L)
     several = rules_of(rules)
     looks = looks_of(several)
     fig, ax = axes_for(ax)
@@ -163,7 +164,7 @@ def plot_noise_floor(
     >>> float(view.data["gradient_descent, floor"][0].round(4))
     0.5774
     """
-    lam, sigma = number("lam", lam, 0.0), number("sigma", sigma, 0.0)
+    lam, sigma = real("lam", lam, above=0), real("sigma", sigma, above=0)
     several = rules_of(rules)
     looks = looks_of(several)
     fig, ax = axes_for(ax)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from momentum_lib.clock import count_of
+from momentum_lib.clock import count_of, real
 from momentum_lib.definition import NotLinear
 from momentum_lib.plots import THEORY, label_end
-from momentum_lib.plots.canvas import Picture, axes_for, looks_of, number, rising, rules_of, start_of
+from momentum_lib.plots.canvas import Picture, axes_for, looks_of, rising, rules_of, start_of
 from momentum_lib.problems import Problem, Quadratic
 from momentum_lib.runner import Run, run
 from momentum_lib.spectrum import regimes, spectral_radius
@@ -187,7 +187,7 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
     >>> sorted(plot_motion(heavy_ball.at(gamma=0.9), 0.1, 40).data)
     ['heavy_ball', 'heavy_ball, envelope', 't']
     """
-    lam, several = number("lam", lam), rules_of(rules)
+    lam, several = real("lam", lam), rules_of(rules)
     looks = looks_of(several)
     fig, ax = axes_for(ax)
     data: dict[str, Any] = {"t": np.arange(count_of("steps", steps, 1) + 1)}

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from momentum_lib.clock import Clock, brief, count_of, progress_bar, reals
+from momentum_lib.clock import Clock, count_of, progress_bar, real, reals
 from momentum_lib.definition import Rule
 from momentum_lib.spectrum.leaps import MOST, can_leap, cells_of, leapt, too_long
 from momentum_lib.spectrum.probing import Reading, as_number, refuse_nonlinear
@@ -85,15 +85,13 @@ def settling_time(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: in
 
 
 def _times(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: int, *, settle: bool) -> Any:
-    lam, theta, level = reals("eigenvalues", eigenvalues), reals("theta0", theta0), reals("tol", tol)
-    cap = count_of("cap", cap)
+    lam, theta = reals("eigenvalues", eigenvalues), reals("theta0", theta0)
+    tol, cap = real("tol", tol, least=1e-150), count_of("cap", cap)
     lam = np.atleast_1d(lam)
     if lam.ndim != 1 or not lam.size:
         raise ValueError(f"eigenvalues have shape {lam.shape}; give a list of numbers.")
     if theta.shape not in ((), lam.shape):
         raise ValueError(f"theta0 has shape {theta.shape}; give {lam.size} numbers, or one.")
-    if level.ndim or not level >= 1e-150:
-        raise ValueError(f"tol is {brief(tol)}; give one number of at least 1e-150, relative to ||theta0||.")
     shape = Clock(rule).shape
     probed = lam[:1]
     start = np.broadcast_to(theta, lam.shape)
@@ -114,7 +112,7 @@ def _times(rule: Rule, eigenvalues: Any, theta0: Any, tol: float, cap: int, *, s
             refuse_nonlinear(Reading(rule, clock.body(t), clock.letters(t)), probed)
         answer = leapt if can_leap(clock) else stepped
         with np.errstate(all="ignore"), _telling(cap) as tell:
-            return answer(clock, lam[:, None], start[:, None], float(tol), cap, settle, tell)
+            return answer(clock, lam[:, None], start[:, None], tol, cap, settle, tell)
 
     out = np.concatenate([part(slice(low, low + _PART)) for low in range(0, max(count, 1), _PART)])
     return np.where(out > cap, np.inf, out).reshape(shape)[()]
