@@ -25,10 +25,10 @@ def entries() -> Mapping[str, Entry]:
 def _mentions() -> re.Pattern[str]:
     """How a text names the works: the first author, at most a list of names, the year. Leftmost counts."""
     between = r"(?:(?!\d{4})[^:;*()\[\]`\n]|\n(?!\n)){0,90}?"
-    ways = []
-    for key, entry in entries().items():
-        author = Text.from_latex(" ".join(entry.persons["author"][0].last_names)).render_as("text")
-        ways.append(rf"(?P<{key}>{re.escape(author)}\b{between}\b{entry.fields['year']})")
+    ways = [
+        rf"(?P<{key}>{re.escape(_names(entry)[0])}\b{between}\b{entry.fields['year']})"
+        for key, entry in entries().items()
+    ]
     return re.compile(rf"(?<![\w’'])(?:{'|'.join(ways)})\b(?![\w\]])")
 
 
@@ -58,7 +58,7 @@ def page(users: Mapping[str, list[str]]) -> str:
     style = find_plugin("pybtex.style.formatting", "plain")()
     backend = find_plugin("pybtex.backends", "markdown")()
     lines = ["# References", "", "Every work the collection cites, and where."]
-    known = sorted(entries().items(), key=lambda item: (_names(item[1]), item[1].fields["year"]))
+    known = sorted(entries().items(), key=_place)
     for (key, _), made in zip(known, style.format_entries([entry for _, entry in known]), strict=True):
         lines += ["", f"({key})=", "", _text(made.text.render(backend))]
         if users.get(key):
@@ -66,9 +66,19 @@ def page(users: Mapping[str, list[str]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _names(entry: Entry) -> Any:
-    people = [Text.from_latex(" ".join(p.last_names)).render_as("text") for p in entry.persons["author"]]
-    return [name.casefold() for name in people]
+def _place(item: tuple[str, Entry]) -> tuple[list[str], str]:
+    return [name.casefold() for name in _names(item[1])], item[1].fields["year"]
+
+
+def _names(entry: Entry) -> list[str]:
+    """The authors' last names. The writer is handed over: `render_as` would ask every package for it."""
+    people = [Text.from_latex(" ".join(person.last_names)) for person in entry.persons["author"]]
+    return [name.render(_writer()) for name in people]
+
+
+@functools.cache
+def _writer() -> Any:
+    return find_plugin("pybtex.backends", "text")()
 
 
 def _text(markdown: str) -> str:

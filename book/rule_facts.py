@@ -112,6 +112,7 @@ def _computed(name: str, rule: Rule) -> dict[str, Any]:
     return facts
 
 
+@functools.cache
 def _best(rule: Rule, kappa: float) -> Rule:
     """The best setting, by a theorem where there is one, else found by search."""
     try:
