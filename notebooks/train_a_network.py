@@ -7,7 +7,7 @@ from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter, Percen
 
 from momentum_lib import THEORY, label_end, rule_style
 
-LINES = ("-", "--", "-.", ":", (0, (1, 1)))
+LINES, MARKERS = ("-", "--", "-.", ":", (0, (1, 1))), "so^vD"
 
 
 def style(rule):
@@ -39,23 +39,25 @@ def draw_lengths(long, ends):
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
     shown = long[~long["method"].str.endswith("M")]
-    shares = iter(np.linspace(0.55, 0.0, shown["method"].nunique() - 1))
-    for (name, rows), line in zip(shown.groupby("method", sort=False), LINES, strict=True):
+    shares = iter(np.linspace(0.45, 0.0, shown["method"].nunique() - 1))
+    for (name, rows), line, marker in zip(shown.groupby("method", sort=False), LINES, MARKERS, strict=True):
         error = rows.groupby("t")["error"].agg(["mean", "min", "max"])
         color = shade("gradient_descent") if name == "SGD" else shade("nesterov", next(shares))
-        left.plot(error.index, error["mean"], color=color, linestyle=line, label=name)
+        look = {"color": color, "linestyle": line, "marker": marker, "markersize": 4}
+        left.plot(error.index, error["mean"], **look, label=name)
         left.fill_between(error.index, error["min"], error["max"], color=color, alpha=0.15, linewidth=0)
     left.set(xscale="log", yscale="log", xlabel="update (log scale)", ylabel="training error (log scale)")
     left.set_title("Nesterov, along 80,000 updates")
     left.legend(loc="lower left")
     gammas = list(dict.fromkeys(name[:-1] for name in ends.index if name != "SGD"))
-    for share, (length, column) in zip(np.linspace(0.5, 0.0, ends.shape[1]), ends.items(), strict=True):
+    for share, (length, column) in zip(np.linspace(0.45, 0.0, ends.shape[1]), ends.items(), strict=True):
         for form, rule, line in (("N", "nesterov", "-"), ("M", "heavy_ball", "--")):
             over = column[["SGD", *(f"{g}{form}" for g in gammas)]] / column["SGD"]
             look = {"color": shade(rule, share), "linestyle": line, "marker": style(rule)["marker"]}
             (drawn,) = right.plot(over.to_numpy(), **look, markersize=5)
             if form == "N":
-                label_end(right, drawn, length)
+                label_end(right, drawn, f"{length} updates")
+                right.texts[-1].set_color(shade(rule))
     right.set_xticks(range(1 + len(gammas)), ["SGD", *gammas])
     right.set(yscale="log", xlabel="largest momentum", ylabel="error over SGD's (log scale)")
     right.set_title("Nesterov (solid), heavy ball (dashed)")
@@ -73,7 +75,7 @@ def draw_error_by_eta(mean, allowed):
         ax.annotate("allowed", at, **side, color="0.4", xycoords=("data", "axes fraction"))
         names = [name for name in mean if name == "SGD" or name.endswith(form)]
         shares = iter(np.linspace(0.55, 0.0, len(names) - 1))
-        for name, line, marker in zip(names, LINES, "so^vD", strict=True):
+        for name, line, marker in zip(names, LINES, MARKERS, strict=True):
             color = shade("gradient_descent") if name == "SGD" else shade(rule, next(shares))
             finite = mean[name].dropna()
             look = {"color": color, "linestyle": line, "marker": marker, "markersize": 4}
@@ -115,6 +117,7 @@ def draw_contest(shown):
         ax, (marker, color, shift) = axes[int(panel == "test")], looks[plan]
         ends = [rows["mean"] - rows["least"], rows["largest"] - rows["mean"]]
         look = {"fmt": marker, "color": color, "markersize": 5, "label": f"{plan} rate"}
+        look |= {"markerfacecolor": "white"} if plan == "cosine" else {}
         ax.errorbar(rows["mean"], np.arange(len(rows)) + shift, xerr=ends, **look)
         ax.set_yticks(range(len(rows)), rows.index)
     axes[0].set(xscale="log", xlabel="training loss (log scale)")

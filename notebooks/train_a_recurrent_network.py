@@ -55,7 +55,7 @@ def draw_errors(frame, worst, label, least=5e-4):
 
     An error below `least` is drawn there, a diverged training above `worst`, the error of a guess.
     """
-    fig, axes = plt.subplots(1, 3, figsize=(10, 3.8), sharey=True)
+    fig, axes = plt.subplots(1, 3, figsize=(10, 3.9), sharey=True, layout="constrained")
     for ax, gamma in zip(axes, ("0.9", "0.98", "0.995"), strict=True):
         shifts = {"none": 0.94, "0": 1.06, f"{gamma}M": 0.84, f"{gamma}N": 1.19}
         for height, (name, shift) in enumerate(shifts.items()):
@@ -74,7 +74,7 @@ def draw_errors(frame, worst, label, least=5e-4):
             ax.plot([], [], "x", color="0.5", label="diverged")
         ax.set(xscale="log", yscale="log", title=f"gamma = {gamma}", xlabel="eta (log scale)")
     axes[0].set_ylabel(label)
-    axes[0].legend(loc="lower left", fontsize=9)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
     return fig
 
 
