@@ -86,7 +86,7 @@ def play(notebook, names):
     The cells before a section run once, for all its marks; but XLA and PyTorch bear no fork, and under
     them each mark runs them again.
     """
-    before, again = [], re.search(r"\b(jax|optax|torch|learning)\b", "\n".join(notebook.sources("code")))
+    before, again = [], {"jax", "torch"} & {*notebook.requires}
     for cells in sections(notebook):
         for number, line, other in marks(cells):
             yield line.strip(), change(before, cells, number, line, other, names)
