@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection
 
-from momentum_lib.clock import a_rule, brief, count_of
+from momentum_lib.clock import a_rule, brief, count_of, real
 from momentum_lib.collection import needs, write_page, write_whole
 from momentum_lib.definition import NotLinear, Rule, RuleError
 from momentum_lib.noise import stationary_covariance
@@ -313,16 +313,15 @@ def report(rule: Rule, kappa: float = 100.0, *, task: Any = None, steps: int = 3
         kappa below 1 or not finite.
     """
     rule = a_rule(rule)
-    if not (isinstance(kappa, int | float) and 1 <= kappa < math.inf):
-        raise ValueError(f"kappa={kappa!r}; give a condition number L/mu, at least 1.")
+    kappa = real("kappa", kappa, least=1)
     try:
         setting = minimax(rule, 1 / kappa, 1) if rule.free else rule
     except RuleError:
         setting = rule
-    about = _About(rule, setting, rule if rule.free else rule.base, float(kappa), task, steps)
+    about = _About(rule, setting, rule if rule.free else rule.base, kappa, task, steps)
     plt.close(plt.figure())  # loads the backend, which may turn interactive drawing on
     with plt.ioff():
-        return Report(rule, setting, float(kappa), [_section(part, about) for part in _SECTIONS])
+        return Report(rule, setting, kappa, [_section(part, about) for part in _SECTIONS])
 
 
 class _About(NamedTuple):

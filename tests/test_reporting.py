@@ -162,9 +162,9 @@ def test_a_training_is_shown_on_request():
     "call, message",
     [
         (lambda page: report("heavy_ball"), r'take RULES\["heavy_ball"\]'),
-        (lambda page: report(blend, kappa=0.5), "kappa=0.5; give a condition number"),
-        (lambda page: report(blend, kappa=math.inf), "kappa=inf"),
-        (lambda page: report(blend, kappa="big"), "kappa='big'"),
+        (lambda page: report(blend, kappa=0.5), "kappa is 0.5; give one finite number of at least 1"),
+        (lambda page: report(blend, kappa=math.inf), "kappa is inf"),
+        (lambda page: report(blend, kappa="big"), "kappa is 'big'"),
         (lambda page: page.save("page.txt"), "does not end in .html"),
         (lambda page: compare([blend], 0.01), "two numbers mu and L"),
         (lambda page: compare([blend], 1, 0.01), "0 < mu <= L"),

@@ -339,11 +339,7 @@ IMPOSTER = Rule(torch_sgd.step, name="heavy_ball", slots=("theta", "b"), hyper=(
         (lambda: tune(bias_corrected.at(t=3), 0.1, 1), RuleError, "holds t"),
         (lambda: tune(heavy_ball, 0.1, 1, rho=0.9), ValueError, "rho=0.9 is robust_momentum's"),
         (lambda: tune(heavy_ball.at(eta=1.5), 0.1, 1, "ghadimi"), ValueError, "eta <= 1/L = 1"),
-        (
-            lambda: tune(heavy_ball.at(eta=[0.1, 0.2]), 0.1, 1, "ghadimi"),
-            ValueError,
-            "give one finite number",
-        ),
+        (lambda: tune(heavy_ball.at(eta=[0.1, 0.2]), 0.1, 1, "ghadimi"), ValueError, "give one finite"),
         (lambda: tune(robust_momentum, 0.01, 1, rho=0.5), ValueError, "= 0.9 to .* = 0.99"),
         (
             lambda: best_eta(heavy_ball.at(gamma=1.0), 0.1, 1),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import reprlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from momentum_lib.clock import a_rule
+from momentum_lib.clock import a_rule, brief, reals
 from momentum_lib.definition import Rule, RuleError
 from momentum_lib.spectrum import stability_limit
 
@@ -66,7 +65,7 @@ def axes_for(ax: Any, size: tuple[float, float] = (5.2, 3.9)) -> tuple[Figure, A
     if ax is None:
         return plt.subplots(figsize=size)
     if not isinstance(ax, Axes):
-        kind = f"{np.size(ax)} axes" if isinstance(ax, np.ndarray | list | tuple) else type(ax).__name__
+        kind = f"{ax.size} axes" if isinstance(ax, np.ndarray) else type(ax).__name__
         raise ValueError(f"ax is {kind}, and this view draws into one; pass axes[0], or leave ax out.")
     return cast(Figure, ax.get_figure(root=True)), ax
 
@@ -97,11 +96,11 @@ def start_of(theta0: Any, shape: tuple[int, ...]) -> Array:
     ValueError
         Another number of them, or no real numbers.
     """
-    start = np.asarray(theta0)
-    if start.dtype.kind not in "iuf" or start.shape not in ((), shape):
+    start = reals("theta0", theta0)
+    if start.shape not in ((), shape):
         size = math.prod(shape)
-        raise ValueError(f"theta0 is {theta0!r}; give {size} numbers, or one for all coordinates.")
-    return np.broadcast_to(start.astype(float), shape)
+        raise ValueError(f"theta0 is {brief(theta0)}; give {size} numbers, or one for all coordinates.")
+    return np.broadcast_to(start, shape)
 
 
 def rules_of(rules: Any) -> dict[str, Rule]:
@@ -163,11 +162,11 @@ def looks_of(rules: Mapping[str, Rule]) -> dict[str, dict[str, Any]]:
 def rising(name: str, values: Any) -> Array:
     """The places of columns or rows: two or more numbers, each larger than the one before."""
     try:
-        found = np.asarray(list(values), float)
-    except (TypeError, ValueError):
+        found = reals(name, list(values))
+    except TypeError:  # a RuleError is one
         found = np.empty(0)
-    if found.ndim != 1 or len(found) < 2 or not (np.diff(found) > 0).all() or not np.isfinite(found).all():
-        raise ValueError(f"{name} is {reprlib.repr(values)}; give at least two numbers, each above the last.")
+    if found.ndim != 1 or len(found) < 2 or not (np.diff(found) > 0).all():
+        raise ValueError(f"{name} is {brief(values)}; give at least two numbers, each above the last.")
     return found
 
 

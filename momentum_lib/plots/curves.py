@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from momentum_lib.clock import real
+from momentum_lib.clock import brief, real, reals
 from momentum_lib.definition import RuleError
 from momentum_lib.noise import frequency_response, stationary_covariance
 from momentum_lib.plots import THEORY, label_end, rule_style
@@ -53,7 +53,7 @@ def plot_eigenvalues(rules: Any, lam: Any = None, *, ax: Axes | None = None) -> 
     >>> float(np.hypot(view.data["heavy_ball, real"], view.data["heavy_ball, imaginary"])[0, 0].round(6))
     0.9
     """
-    lam = np.geomspace(0.01, 4, 40) if lam is None else np.atleast_1d(np.asarray(lam, float))
+    lam = np.geomspace(0.01, 4, 40) if lam is None else np.atleast_1d(reals("lam", lam))
     if not lam.size:
         raise ValueError("lam is empty; give at least one curvature.")
     several = rules_of(rules)
@@ -137,7 +137,7 @@ def plot_noise_floor(
     lam: float = 1.0,
     sigma: float = 1.0,
     *,
-    steps: Iterable[float] | None = None,
+    steps: Any = None,
     ax: Axes | None = None,
 ) -> Picture:
     """Draw the noise floor against the rate, along the step size of each rule.
@@ -148,7 +148,7 @@ def plot_noise_floor(
         Linear, with one step size, which is varied; the other letters set.
     lam, sigma : float
         Curvature, and standard deviation of the gradient noise.
-    steps : iterable of float, optional
+    steps : array, optional
         Step sizes in units of 1/lam; 80 from 0.001 to 4 by default. Unstable ones are left out.
     ax : Axes, optional
 
@@ -168,7 +168,7 @@ def plot_noise_floor(
     several = rules_of(rules)
     looks = looks_of(several)
     fig, ax = axes_for(ax)
-    h = np.geomspace(1e-3, 4, 80) if steps is None else np.asarray(list(steps), float)
+    h = np.atleast_1d(np.geomspace(1e-3, 4, 80) if steps is None else reals("steps", steps))
     data: dict[str, Any] = {"step size·lam": h}
     for label, rule in several.items():
         if len(rule.step_letters) != 1:
@@ -222,7 +222,7 @@ def plot_response(
     omega = np.geomspace(1e-3, np.pi, 301)
     data: dict[str, Any] = {"omega": omega}
     for label, rule in several.items():
-        gain = np.abs(frequency_response(rule, omega, output or rule.slots[-1], lam=lam))
+        gain = np.abs(frequency_response(rule, omega, rule.slots[-1] if output is None else output, lam=lam))
         data[label] = gain
         ax.loglog(omega, gain, **looks[label], label=label)
     ax.legend(loc="best")  # at the end of the lines, where gains meet, names would too
@@ -250,22 +250,28 @@ def plot_training(
     ValueError
         Seeds of one label that were recorded at different steps.
     """
+    if not isinstance(of, str):
+        raise ValueError(f'of is {brief(of)}; give "error" or "loss".')
     if not isinstance(trainings, Mapping) and hasattr(trainings, "groupby"):
+        if lost := {"label", "t", "seed", of} - set(trainings):
+            raise ValueError(
+                f"the frame has no column {', '.join(sorted(lost))}; give label, t, seed and {of}."
+            )
         trainings = {
             str(label): part.pivot(index="t", columns="seed", values=of)
             for label, part in trainings.groupby("label", sort=False)
         }
     if not isinstance(trainings, Mapping) or not trainings:
-        raise ValueError(f"there is no training to draw in {trainings!r}; give {{label: train(...)}}.")
+        raise ValueError(f"there is no training to draw in {brief(trainings)}; give {{label: train(...)}}.")
     fig, ax = axes_for(ax)
     data: dict[str, Any] = {}
     for label, made in trainings.items():
-        if hasattr(made, "index"):
+        if hasattr(made, "to_numpy"):
             t, values = made.index.to_numpy(), made.to_numpy().T
         else:
             several = list(made) if isinstance(made, list | tuple) else [made]
             if not several or not all(hasattr(one, of) for one in several):
-                raise ValueError(f"{label} is {made!r}, no training with its {of}; give what train returns.")
+                raise ValueError(f"{label} is {brief(made)} without {of}; give what train returns.")
             if any(not np.array_equal(one.t, several[0].t) for one in several):
                 raise ValueError(
                     f"the trainings of {label} were recorded at different steps; use one every=."

@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.colors import ListedColormap
 from matplotlib.ticker import MaxNLocator
 
-from momentum_lib.clock import count_of
+from momentum_lib.clock import brief, count_of, real
 from momentum_lib.definition import RuleError
 from momentum_lib.oscillation import damping
 from momentum_lib.plots import hatch_unstable
@@ -19,7 +19,7 @@ from momentum_lib.plots.canvas import Picture, Plane, axes_for, plane_of, rising
 from momentum_lib.problems import Quadratic
 from momentum_lib.runner import run
 from momentum_lib.spectrum import hitting_time, regimes, settling_time, spectral_radius, stability_limit
-from momentum_lib.tuning import minimax, worst_rate
+from momentum_lib.tuning import curvatures, minimax, worst_rate
 
 __all__ = ["plot_atlas", "plot_damping", "plot_rate", "plot_region", "plot_times"]
 
@@ -246,6 +246,7 @@ def plot_rate(
     """
     plane = plane_of(rule)
     fig, ax = axes_for(ax)
+    mu, L = (real("mu", mu, above=0), None) if L is None else curvatures(mu, L)
     top = mu if L is None else L
     data: dict[str, Any] = {}
     if optimum and L is not None:
@@ -360,8 +361,8 @@ def plot_damping(
     cells = plane.grid(h, up)
     found = damping(cells, 1.0)
     fields = [name for name in vars(found) if name != "roots"]
-    if what not in fields:
-        raise RuleError(f"damping has no {what!r}; take one of {', '.join(fields)}.")
+    if not isinstance(what, str) or what not in fields:
+        raise RuleError(f"damping has no {brief(what)}; take one of {', '.join(fields)}.")
     value = np.asarray(getattr(found, what), float)
     stable = np.asarray(spectral_radius(cells, 1.0)) < 1
     shown = np.where(stable & np.isfinite(value), value, np.nan)

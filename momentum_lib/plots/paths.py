@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from momentum_lib.clock import count_of, real
+from momentum_lib.clock import brief, count_of, real, reals
 from momentum_lib.definition import NotLinear
 from momentum_lib.plots import THEORY, label_end
 from momentum_lib.plots.canvas import Picture, axes_for, looks_of, rising, rules_of, start_of
@@ -30,7 +30,7 @@ def plot_path(
     *,
     xlim: tuple[float, float] | None = None,
     ylim: tuple[float, float] | None = None,
-    levels: int | str | Iterable[float] = 10,
+    levels: Any = 10,
     look_ahead: bool = False,
     rng: Any = None,
     ax: Axes | None = None,
@@ -47,7 +47,7 @@ def plot_path(
     steps : int
     xlim, ylim : pair of float, optional
         By default what holds the paths as far as they stay near, and the minimizers.
-    levels : int, "log" or heights
+    levels : int, "log" or array of heights
         Contours: so many, evenly spaced on a bowl; so many on a log scale (``"log"``); or given heights
         of f above its least value on the map.
     look_ahead : bool
@@ -68,6 +68,7 @@ def plot_path(
     >>> view.data["heavy_ball"].shape
     (31, 2)
     """
+    theta0 = reals("theta0", theta0)
     problem, grad = _descended(problem, 2, theta0)
     if problem.dim != 2:
         raise ValueError(f"{problem!r} has {problem.dim} coordinates, and a path is drawn over two.")
@@ -132,13 +133,14 @@ def plot_error(
     >>> view.data["nesterov"].shape
     (100,)
     """
-    if of not in ("distance", "gap"):
-        raise ValueError(f'of is {of!r}; give "distance" or "gap".')
-    problem, grad = _descended(problem, np.size(theta0), theta0)
+    if not isinstance(of, str) or of not in ("distance", "gap"):
+        raise ValueError(f'of is {brief(of)}; give "distance" or "gap".')
+    theta0 = reals("theta0", theta0)
+    problem, grad = _descended(problem, theta0.size, theta0)
     theta0 = start_of(theta0, (problem.dim,))
     if np.array_equal(theta0, problem.minimizer):
         raise ValueError(f"theta0={theta0.tolist()} is the minimizer, and no error shows; start elsewhere.")
-    data: dict[str, Any] = {"t": np.arange(count_of("steps", steps) + 1)}
+    data: dict[str, Any] = {"t": np.arange(count_of("steps", steps, 0, 10**7) + 1)}
     several = rules_of(rules)
     looks = looks_of(several)
     fig, ax = axes_for(ax)
@@ -190,7 +192,7 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
     lam, several = real("lam", lam), rules_of(rules)
     looks = looks_of(several)
     fig, ax = axes_for(ax)
-    data: dict[str, Any] = {"t": np.arange(count_of("steps", steps, 1) + 1)}
+    data: dict[str, Any] = {"t": np.arange(count_of("steps", steps, 1, 10**7) + 1)}
     words = []
     for label, rule in several.items():
         rule = rule.in_unit_steps()
@@ -220,7 +222,7 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
     return Picture(fig, ax, data, caption)
 
 
-def _descended(problem: Any, dim: int, at: Any) -> tuple[Problem, Any]:
+def _descended(problem: Any, dim: int, at: Array) -> tuple[Problem, Any]:
     """The function under a problem, an oracle or f alone, and the gradient that is read."""
     oracle = problem
     while not isinstance(problem, Problem) and hasattr(problem, "problem"):
@@ -228,10 +230,8 @@ def _descended(problem: Any, dim: int, at: Any) -> tuple[Problem, Any]:
     if isinstance(problem, Problem):
         return problem, oracle if hasattr(oracle, "at_step") else problem.grad
     if not callable(problem):
-        raise ValueError(f"{problem!r} is no problem and no function; give a Problem or f itself.")
-    start = np.asarray(at)  # in the domain, if any point is
-    usable = start.shape == (dim,) and start.dtype.kind in "iuf" and np.isfinite(start).all()
-    made = Problem.from_function(problem, dim, at=start if usable else None)
+        raise ValueError(f"{brief(problem)} is no problem and no function; give a Problem or f itself.")
+    made = Problem.from_function(problem, dim, at=at if at.shape == (dim,) else None)  # in its domain
     return made, made.grad
 
 
@@ -271,20 +271,13 @@ def _contours(problem: Problem, box: Any, levels: Any, ax: Axes) -> None:
     top = float(np.nanmax(gap))
     if top == 0:
         raise ValueError("no level shows: f is the same all over the map; give wider xlim and ylim.")
-    if isinstance(levels, str):
-        if levels != "log":
-            raise ValueError(f'levels is {levels!r}; give a count, "log", or heights above the least value.')
+    if isinstance(levels, str) and levels == "log":
         lines = np.geomspace(max(top * 1e-6, float(np.nanmin(gap[gap > 0]))), top, 12)
-    elif np.ndim(levels) == 0:
-        count = count_of("levels", levels, 1)
+    elif not (lines := np.unique(reals("levels", levels))).size:
+        raise ValueError('levels is empty; give a count, "log", or heights above the least value.')
+    elif not np.ndim(levels):
+        count = count_of("levels", levels, 1, 1000)
         lines = top * (np.arange(1, count + 1) / count) ** 2
-    else:
-        try:
-            lines = np.unique(np.asarray(list(levels), float))
-        except (TypeError, ValueError):
-            lines = np.empty(0)
-        if not lines.size or not np.isfinite(lines).all():
-            raise ValueError(f"levels are {levels!r}; give heights above the least value, or a count.")
     if not ((lines > 0) & (lines <= top)).any():
         raise ValueError(
             f"no level shows: f rises {top:.3g} above its least value on this map, and the levels are "
