@@ -146,6 +146,27 @@ def test_a_training_that_ended_early_fills_the_records_after_its_end():
     assert np.isfinite(lost["error"][0]) and lost["error"].tolist()[1:] == [np.inf, np.inf]
 
 
+def test_a_grid_has_the_rows_of_its_cells_and_is_a_result_of_its_own(tmp_path, monkeypatch):
+    some = {"task": TASK, "steps": 8, "every": 2, "at": (0, 4, 8), "target": 2.2, "label": {"set": "a"}}
+    etas, gammas = (0.1, 3e38), (0.5, 0.9)
+    alone = [
+        Trial(
+            heavy_ball.at(eta=eta, gamma=gamma), seed=seed, **some | {"label": {"set": "a", "gamma": gamma}}
+        )
+        for eta in etas
+        for seed, gamma in enumerate(gammas)
+    ]
+    grid = Trial(heavy_ball.at(eta=[[eta] for eta in etas], gamma=gammas), seed=range(2), **some)
+    one_by_one, at_once = quiet(alone, folder=tmp_path), quiet(grid, folder=tmp_path)
+    pd.testing.assert_frame_equal(at_once[one_by_one.columns], one_by_one, rtol=1e-5)
+    assert one_by_one["error"].duplicated().any()  # a target was met, and ended its cell
+    assert (
+        at_once.columns[:4].tolist() == ["set", "eta", "gamma", "seed"] and len(list(tmp_path.iterdir())) == 5
+    )
+    no_training(monkeypatch)
+    assert quiet([grid], folder=tmp_path).equals(at_once)
+
+
 def test_a_diverged_trial_is_a_row_and_is_counted():
     frame = quiet([*TRIALS, LOST])
     row = frame.iloc[-1]

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from momentum_lib.clock import progress_bar
 from momentum_lib.collection import Execution, check_name, find_root, write_whole
@@ -39,15 +40,16 @@ __all__ = ["Trial", "best_eta_of", "carry_out", "measured", "spread"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One training of a campaign: the arguments of `train`, and what its rows are called.
+    """One training of a campaign, or a grid of them: the arguments of `train`, and what its rows are called.
 
     Parameters
     ----------
     rule, task, steps, seed, every, target, measure
-        As in `train`; a column for each number measured.
+        As in `train`; a column for each number measured. Arrays of letters and seeds make a grid, trained in
+        one compiled loop, with the rows that its cells would have one by one, but for rounding.
     label : mapping of str to number or str
-        Columns of its rows in the frame, beside ``eta``, the step size (if the rule has one, a number),
-        and ``seed``.
+        Columns of its rows in the frame, beside ``eta``, the step size (if the rule has one, not a function
+        of t), the letters that are arrays, and ``seed``.
     at : tuple of int, optional
         The steps whose records are kept; the last record alone by default.
     """
@@ -55,7 +57,7 @@ class Trial:
     rule: Rule
     task: Task
     steps: int
-    seed: int = 0
+    seed: npt.ArrayLike = 0
     every: int | None = None
     target: float | None = None
     label: Mapping[str, Any] = field(default_factory=dict)
@@ -102,15 +104,16 @@ def carry_out(
         tasks of your own reach another process by name and so stand in a module, not in a notebook.
     folder : path, optional
         Keep each result there as it comes; a trial whose result is there is not trained again. A result
-        is named by its settings, the version of JAX and the code of rules, schedules and this package. A file
-        that cannot be read is named, set aside as ``.broken``, and done again.
+        is named by its settings, the version of JAX and the code of rules, schedules and this package; a grid
+        is one result, and none of its cells'. A file that cannot be read is named, set aside as ``.broken``,
+        and done again.
     progress : bool or function
         Show a bar (on stderr, if tqdm is installed), or call the function with how many are done and all.
 
     Returns
     -------
     DataFrame
-        One row a trial and kept record, in the order of the trials: the label's columns, ``eta``, ``seed``,
+        One row a trial, cell and kept record, in their order: the label's columns, ``eta``, ``seed``,
         ``t``, ``loss``, ``error`` (inf if it had diverged), what it measured, ``diverged_at`` (inf if it
         did not).
 
@@ -118,6 +121,15 @@ def carry_out(
     ------
     ValueError
         No trial at all, a pool of processes that forks, or trials that cannot reach another process.
+
+    Examples
+    --------
+    >>> from momentum_lib import heavy_ball
+    >>> from momentum_lib.learning import Classifier
+    >>> row = heavy_ball.at(eta=[[0.1], [0.01]], gamma=0.9)  # two step sizes with each of two seeds, at once
+    >>> frame = carry_out(Trial(row, Classifier(), 20, seed=(0, 1)), progress=False)
+    >>> frame[["eta", "seed", "t"]].to_numpy().tolist()
+    [[0.1, 0.0, 20.0], [0.1, 1.0, 20.0], [0.01, 0.0, 20.0], [0.01, 1.0, 20.0]]
     """
     import pandas as pd
 
@@ -159,7 +171,7 @@ def _carried(
         if records is None:
             left.append(number)
         else:
-            yield number, _named(trials[number], records)
+            yield number, [{**trials[number].label, **record} for record in records]
     context = getattr(executor, "_mp_context", None)  # of a pool of processes
     if context is not None and context.get_start_method() == "fork":
         raise ValueError(
@@ -171,7 +183,7 @@ def _carried(
     for number, records in carried(_train, ((number, (trials[number],)) for number in left), executor):
         if (file := files[number]) is not None:  # here, where the folder is: a worker may have other disks
             write_whole(file, json.dumps(records).encode())
-        yield number, _named(trials[number], records)
+        yield number, [{**trials[number].label, **record} for record in records]
 
 
 def _kept(file: Path) -> list[dict[str, Any]] | None:
@@ -190,32 +202,37 @@ def _kept(file: Path) -> list[dict[str, Any]] | None:
     return None
 
 
-def _named(trial: Trial, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    named = {**trial.label, **_plain_eta(trial), "seed": trial.seed}
-    return [{**named, **record} for record in records]
-
-
-def _plain_eta(trial: Trial) -> dict[str, float]:
-    letters = trial.rule.step_letters
-    eta = trial.rule.setting.get(letters[0]) if len(letters) == 1 else None
-    return {"eta": float(eta)} if isinstance(eta, numbers.Real) else {}
-
-
 def _train(trial: Trial) -> list[dict[str, Any]]:
     steps, seed, every, target, measure = trial.steps, trial.seed, trial.every, trial.target, trial.measure
     made = train(trial.rule, trial.task, steps, seed=seed, every=every, target=target, measure=measure)
     columns = {"loss": made.loss, "error": made.error, **made.measured}
-    diverged = float("inf") if made.diverged_at is None else made.diverged_at
+    grid = made.error.shape[1:]
+    diverged = np.asarray(np.inf if made.diverged_at is None else made.diverged_at, float)
     records = []
-    for t in trial.at or (int(made.t[-1]),):
-        row = int(np.searchsorted(made.t, t))
-        past = row == len(made.t)  # ended before t: diverged, or the target was met
-        row = min(row, len(made.t) - 1)
-        if made.t[row] != t and not past:
-            raise ValueError(f"step {t} is not recorded; the records stand at {made.t.tolist()}.")
-        numbers_there = {name: float(column[row]) for name, column in columns.items()}
-        records.append({"t": t, **numbers_there, "diverged_at": diverged})
+    for cell in np.ndindex(grid):
+        # A cell of a grid ends where it would alone, though the others go on.
+        error = made.error[(slice(None), *cell)]
+        ended = (made.t >= diverged[cell]) | (error <= (-np.inf if target is None else target))
+        last = int(np.argmax(ended)) if ended.any() else len(made.t) - 1
+        for t in trial.at or (int(made.t[last]),):
+            row = int(np.searchsorted(made.t, t))
+            if row < len(made.t) and made.t[row] != t:
+                raise ValueError(f"step {t} is not recorded; the records stand at {made.t.tolist()}.")
+            there = (min(row, last), *cell)
+            found = {name: float(column[there]) for name, column in columns.items()}
+            records.append(
+                {**_told_apart(trial, grid, cell), "t": t, **found, "diverged_at": float(diverged[cell])}
+            )
     return records
+
+
+def _told_apart(trial: Trial, grid: tuple[int, ...], cell: tuple[int, ...]) -> dict[str, Any]:
+    """The step size, if there is one and a number, the letters that are arrays, and the seed of a cell."""
+    steps, told = trial.rule.step_letters, {}
+    for name, value in trial.rule.setting.items():
+        if np.ndim(value) or (steps == (name,) and isinstance(value, numbers.Real)):
+            told["eta" if steps == (name,) else name] = float(np.broadcast_to(value, grid)[cell])
+    return {**told, "seed": int(np.broadcast_to(trial.seed, grid)[cell])}
 
 
 def _digest(*things: Any) -> str:

@@ -24,9 +24,9 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
 
-from momentum_lib.adapters.edges import one_number
-from momentum_lib.clock import Clock, count_of, progress_bar
+from momentum_lib.clock import Clock, count_of, progress_bar, real, reals
 from momentum_lib.collection import needs, write_whole
 from momentum_lib.definition import Rule, RuleError, brief
 from momentum_lib.fingerprints import fingerprint, is_installed
@@ -43,7 +43,7 @@ _MOST = 2**31 - 1  # steps: JAX counts them in 32 bits
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What a training recorded.
+    """What a training recorded; on a grid of shape S, each number below the rows is an array of shape S.
 
     Attributes
     ----------
@@ -51,16 +51,16 @@ class Training:
         The rule at the setting it trained with.
     t : (rows,) int array
         Steps made at each record; the first is 0.
-    loss : (rows,) array
+    loss : (rows, *S) array
         Mean loss of the batches since the last record, read where the rule reads its gradient; nan at t = 0.
-    error : (rows,) array
+    error : (rows, *S) array
         The task's error at theta; inf from the record on that finds theta not finite.
-    diverged_at : int or None
-        First step whose theta is not finite.
-    measured : dict of str to (rows,) array
+    diverged_at : int or None, or (*S) array
+        First step whose theta is not finite; on a grid inf where there was none.
+    measured : dict of str to (rows, *S) array
         What `measure` found, by its name; nan where theta is not finite.
     theta : array or tree of arrays
-        The last iterate, as ``task.start`` gave the first.
+        The last iterate, as ``task.start`` gave the first, S in front.
     slots : dict of str to array or tree of arrays
         All slots after the last step: NumPy arrays, or JAX's where they lie on several devices.
     seconds : float
@@ -73,7 +73,7 @@ class Training:
     loss: Array
     error: Array
     measured: dict[str, Array]
-    diverged_at: int | None
+    diverged_at: Any
     slots: dict[str, Any] = field(repr=False)
     seconds: float
 
@@ -89,7 +89,7 @@ def train(
     task: Task,
     steps: int,
     *,
-    seed: int = 0,
+    seed: npt.ArrayLike = 0,
     every: int | None = None,
     target: float | None = None,
     measure: Mapping[str, Measure] | None = None,
@@ -103,18 +103,19 @@ def train(
     Parameters
     ----------
     rule : Rule
-        At its setting, each letter a number or a function of t (**t is 1 on the first step**); written in
-        arithmetic or in functions of the array's own `namespace`.
+        At its setting, each letter a number, an array (a grid, see Notes) or a function of t (**t is 1 on the
+        first step**); written in arithmetic or in functions of the array's own `namespace`.
     task : Autoencoder, Classifier, RecurrentTask, or of your own
         See `momentum_lib.learning.tasks`.
     steps : int
         Updates.
-    seed : int
+    seed : int, or array of int
         Of the first weights and the batches. Rules trained with one seed see the same of both.
     every : int, optional
         Record the error each `every` steps, and at the end; a twentieth of `steps` by default.
     target : float, optional
-        Stop early, at the first record whose error is at most this.
+        Stop early, at the first record whose error is at most this; on a grid, when every cell that has not
+        diverged has had such a record.
     measure : mapping of str to function, optional
         ``f(theta)``, a number, is recorded with each error: the share of test images told wrongly, say
         ``{"wrong": Classifier().wrong}``, or a sharpness.
@@ -134,8 +135,16 @@ def train(
     RuleError
         What is no rule, an open letter, a schedule that leaves the finite numbers.
     ValueError
-        steps < 0 or from 2³¹ on, every < 1, seed < 0, what is no task, what is measured is no number, a task
-        that draws by NumPy's dice, or a checkpoint of another training; the setting that differs is named.
+        steps < 0 or from 2³¹ on, every < 1, seed < 0, letters and seeds that do not broadcast, what is no
+        task, what is measured is no number, a task that draws by NumPy's dice, or a checkpoint of another
+        training; the setting that differs is named.
+
+    Notes
+    -----
+    Arrays of letters and seeds broadcast to a grid of shape S, as in `run`, and one compiled loop trains all
+    its cells. A cell has the weights and batches that its seed has alone, and its numbers but for rounding,
+    which a long training lets grow. A cell that diverges has a date of its own and an error of inf from there
+    on, and leaves the others alone. Memory grows with the cells.
 
     Examples
     --------
@@ -144,72 +153,107 @@ def train(
     >>> trained = train(nesterov.at(eta=0.1, gamma=0.9), Classifier(), 200)
     >>> bool(trained.error[-1] < 0.1 * trained.error[0]), trained.diverged_at
     (True, None)
+    >>> row = train(nesterov.at(eta=[[0.1], [0.01]], gamma=0.9), Classifier(), 20, seed=range(3), every=10)
+    >>> row.error.shape, [weights.shape for weights, bias in row.theta]
+    ((3, 2, 3), [(2, 3, 64, 32), (2, 3, 32, 10)])
     """
     import jax
 
-    clock, steps, seed = Clock(rule, one_number), count_of("steps", steps, 0, _MOST), count_of("seed", seed)
+    clock, steps = Clock(rule, functools.partial(reals, finite=False)), count_of("steps", steps, 0, _MOST)
+    seeds = _seeds(seed, clock.shape)
+    grid, cells = seeds.shape, (seeds.size,) * (seeds.ndim > 0)  # as it is told, and as it is trained
     every = max(1, -(-steps // 20)) if every is None else count_of("every", every, 1)
     file = None if checkpoint is None else Path(checkpoint)
     measure = {} if measure is None else measure
     _check(task, target, measure)
     told = {"task": task, "steps": steps, "seed": seed, "every": every, "target": target}
     settings = {} if file is None else describe_training(rule, measure, **told)
-    theta = jax.tree.map(jax.numpy.asarray, task.start(seed))
-    state = tuple(_tree(slot, theta) for slot in rule.init(_point(theta)))
-    error, piece = _compiled_error(task), functools.cache(functools.partial(_piece, rule.base, task))
 
-    def record() -> list[float]:
-        if diverged_at is not None:
-            return [np.inf, *(np.nan for _ in measure)]
-        return [
-            float(error(state[0])),
-            *(_number(f"measure {n!r} gave", f(state[0])) for n, f in measure.items()),
-        ]
+    @functools.cache
+    def start(seed: int) -> tuple[Any, Any]:
+        theta = jax.tree.map(jax.numpy.asarray, task.start(seed))
+        return tuple(_tree(slot, theta) for slot in rule.init(_point(theta))), jax.random.key(seed)
 
-    done, diverged_at, seconds = 0, None, 0.0
+    starts = [start(int(seed)) for seed in seeds.flat]
+    state, base = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *starts) if grid else starts[0]
+    error = _compiled_error(task)
+    piece = functools.cache(lambda body, watched: _piece(rule.base, task, body, watched, bool(grid)))
+
+    def record(loss: Any) -> Array:
+        row = np.full((3 + len(measure), *cells), np.nan)
+        row[0], row[1], row[2] = done, loss, np.inf
+        for cell in np.ndindex(cells):
+            if np.isinf(dates[cell]):
+                theta = jax.tree.map(operator.itemgetter(cell), state[0]) if cell else state[0]
+                found = [real(f"measure {n!r}", f(theta), finite=False) for n, f in measure.items()]
+                row[(slice(2, None), *cell)] = float(error(theta)), *found
+        return row
+
+    done, dates, seconds = 0, np.full(cells, np.inf), 0.0
     if file is not None and file.is_file():
-        state, rows, done, diverged_at, seconds = _resume(file, settings, state)
+        state, rows, done, dates, seconds = _resume(file, settings, state)
     else:
-        rows = [[0, np.nan, *record()]]
-    began, base = time.perf_counter() - seconds, jax.random.key(seed)
+        rows = [record(np.nan)]
+    began = time.perf_counter() - seconds
     bar = progress_bar(steps, "step") if progress else None
     if bar is not None:
         bar.update(done)
-    losses: list[float] = []  # since the last record
-    while done < steps and diverged_at is None and not (target is not None and rows[-1][2] <= target):
+    losses: list[Array] = []  # since the last record
+    while done < steps and (np.isinf(dates) & ~_met(target, rows)).any():
         alone = done == 0 and rule.has_first_step
         count = 1 if alone else min(every - done % every, steps - done)
         t = np.arange(done + 1, done + count + 1)
-        table = _table(clock, t, jax.tree.leaves(state[0])[0].dtype)
+        table = _table(clock, t, grid, jax.tree.leaves(state[0])[0].dtype)
         body = clock.body(done + 1)
         new, read, finite = piece(body, False)(state, base, t, table)
-        losses += np.asarray(read).tolist()
-        if not finite:  # to look at theta at each step takes time, so this piece alone is made again for it
+        losses.append(np.asarray(read, float))
+        lost = np.isinf(dates) & ~np.asarray(finite)
+        if lost.any():  # to look at theta at each step takes time, so this piece alone is made again for it
             each = np.asarray(piece(body, True)(state, base, t, table)[2])
-            diverged_at = None if each.all() else int(t[np.argmin(each)])
+            dates = np.where(lost & ~each.all(axis=-1), t[np.argmin(each, axis=-1)], dates)
         state = new
         done += count
         if bar is not None:
             bar.update(count)
-        if done % every == 0 or done == steps or diverged_at is not None:
-            rows.append([done, float(np.mean(losses)), *record()])
+        if done % every == 0 or done == steps or np.isfinite(dates).all():
+            rows.append(record(np.concatenate(losses, axis=-1).mean(axis=-1)))
             losses = []
             if file is not None:
-                _keep(file, settings, state, rows, done, diverged_at, time.perf_counter() - began)
+                _keep(file, settings, state, rows, done, dates, time.perf_counter() - began)
     if bar is not None:
         bar.close()
-    t, loss, errors, *others = (np.array(column) for column in zip(*rows, strict=True))
+    t, loss, errors, *others = np.moveaxis(rows, 1, 0).reshape(-1, len(rows), *grid)
     return Training(
         rule=rule,
         task=task,
-        t=t,
+        t=t.reshape(len(rows), -1)[:, 0].astype(int),
         loss=loss,
         error=errors,
         measured=dict(zip(measure, others, strict=True)),
-        diverged_at=diverged_at,
-        slots=dict(zip(rule.slots, jax.tree.map(_fetched, state), strict=True)),
+        diverged_at=dates.reshape(grid) if grid else int(dates) if np.isfinite(dates) else None,
+        slots=dict(zip(rule.slots, jax.tree.map(functools.partial(_fetched, grid), state), strict=True)),
         seconds=time.perf_counter() - began,
     )
+
+
+def _seeds(seed: Any, letters: tuple[int, ...]) -> Array:
+    """The seed of each cell of the grid that seeds and letters make."""
+    seeds = np.vectorize(functools.partial(count_of, "seed"), otypes=[int])(seed)
+    try:
+        seeds = np.broadcast_to(seeds, np.broadcast_shapes(letters, seeds.shape))
+    except ValueError:
+        raise ValueError(
+            f"letters of shape {letters} and seeds of shape {seeds.shape} do not broadcast; for every letter "
+            "with every seed give the letters a last axis of 1, eta=etas[:, None]."
+        ) from None
+    if not seeds.size:
+        raise ValueError(f"letters and seeds make a grid of shape {seeds.shape}; give at least one of each.")
+    return seeds
+
+
+def _met(target: float | None, rows: list[Array]) -> Any:
+    """Which cells have had a record that meets the target."""
+    return np.False_ if target is None else np.any([row[2] <= target for row in rows], axis=0)
 
 
 def _check(task: Any, target: Any, measure: Any) -> None:
@@ -220,24 +264,16 @@ def _check(task: Any, target: Any, measure: Any) -> None:
             f"{brief(task)} is no task; give Classifier(), Autoencoder(), RecurrentTask(...) or a value with "
             f"the methods {', '.join(parts)}."
         )
-    if target is not None and np.isnan(_number("target is", target)):
+    if target is not None and np.isnan(real("target", target, finite=False)):
         raise ValueError("target is nan, which no error meets; give a number.")
     if not isinstance(measure, Mapping) or not all(map(callable, measure.values())):
         raise ValueError(f'measure is {brief(measure)}; give functions of theta by name, {{"name": f}}.')
 
 
-def _number(what: str, value: Any) -> float:
-    try:
-        if not np.ndim(value):
-            return float(value)
-    except (TypeError, ValueError):
-        pass
-    raise ValueError(f"{what} {brief(value)}; give one number.")
-
-
-def _fetched(array: Any) -> Any:
+def _fetched(grid: tuple[int, ...], array: Any) -> Any:
     """A NumPy array, unless it lies on several devices and may be larger than one holds."""
-    return np.asarray(array) if len(array.devices()) == 1 else array
+    array = np.asarray(array) if len(array.devices()) == 1 else array
+    return array.reshape(*grid, *array.shape[1:]) if grid else array
 
 
 def _point(tree: Any) -> Any:
@@ -315,10 +351,11 @@ def data_apart(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @by_code
-def _piece(rule: Rule, task: Task, body: Any, watched: bool) -> Any:
+def _piece(rule: Rule, task: Task, body: Any, watched: bool, many: bool) -> Any:
     """The compiled loop: (slots, key, steps, table of letters) to (slots, losses, finite).
 
     `finite` is of theta at each step where it is watched, else of all losses and the last theta together.
+    Of many trainings, each but the steps has an axis in front.
     """
     import jax
     import jax.numpy as jnp
@@ -348,7 +385,7 @@ def _piece(rule: Rule, task: Task, body: Any, watched: bool) -> Any:
         state, (losses, finite) = jax.lax.scan(one, state, (keys, table))
         return state, losses, finite if watched else is_finite((state[0], losses))
 
-    return data_apart(piece)
+    return data_apart(jax.vmap(piece, in_axes=(0, 0, None, 0)) if many else piece)
 
 
 def _refuse_dice(task: Task) -> None:
@@ -370,14 +407,16 @@ def _compiled_error(task: Task) -> Any:
     return data_apart(task.error)
 
 
-def _table(clock: Clock, t: Array, dtype: Any) -> dict[str, Array]:
-    """Every letter at each of the steps t, in theta's type."""
+def _table(clock: Clock, t: Array, grid: tuple[int, ...], dtype: Any) -> dict[str, Array]:
+    """Every letter at each of the steps t, in theta's type; on a grid (cells, steps)."""
     with np.errstate(over="ignore"):  # what is too large for float32 is told below
         table = {name: np.asarray(column, dtype) for name, column in clock.table(t).items()}
     for name, column in table.items():
         if not np.isfinite(column).all():
-            worst = np.argmin(np.isfinite(column))
-            raise RuleError(f"{name} is {column[worst]} at t = {t[worst]} in {dtype}; make it finite.")
+            worst = tuple(np.argwhere(~np.isfinite(column))[0])
+            raise RuleError(f"{name} is {column[worst]} at t = {t[worst[0]]} in {dtype}; make it finite.")
+        steps_last = np.broadcast_to(np.moveaxis(column, 0, -1), (*grid, len(t)))
+        table[name] = steps_last.reshape(*(-1,) * bool(grid), len(t))
     return table
 
 
@@ -410,7 +449,7 @@ def describe(thing: Any) -> Any:
         return repr(thing) if _says_all(thing) else f"{thing!r} {fingerprint(thing.step, thing.first_step)}"
     if isinstance(thing, Mapping):
         return {str(name): describe(value) for name, value in thing.items()}
-    if isinstance(thing, list | tuple):
+    if isinstance(thing, list | tuple | range):
         return [describe(value) for value in thing]
     if isinstance(thing, Schedule):  # a sequence is kept as a tuple and told as the list it was written as
         fields = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
@@ -469,28 +508,26 @@ def _flattened(settings: Any, name: str = "") -> dict[str, Any]:
     return {key: value for part in parts for key, value in part.items()}
 
 
-def _keep(
-    file: Path, settings: Any, state: Any, rows: Any, done: int, diverged_at: int | None, seconds: float
-) -> None:
+def _keep(file: Path, settings: Any, state: Any, rows: Any, done: int, dates: Array, seconds: float) -> None:
     """Write the state, whole."""
     import jax
 
     arrays = {f"slot{i}": np.asarray(array) for i, array in enumerate(jax.tree.leaves(state))}
-    told = json.dumps({"settings": settings, "done": done, "diverged_at": diverged_at, "seconds": seconds})
+    told = json.dumps({"settings": settings, "done": done, "seconds": seconds})
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, told=np.array(told), rows=np.array(rows), **arrays)
+    np.savez(content, allow_pickle=False, told=np.array(told), rows=np.array(rows), dates=dates, **arrays)
     write_whole(file, content.getvalue())
 
 
-def _resume(file: Path, settings: Any, like: Any) -> tuple[Any, Any, int, int | None, float]:
+def _resume(file: Path, settings: Any, like: Any) -> tuple[Any, Any, int, Array, float]:
     """Slots, records, steps made, where it diverged, seconds; refused if made with other settings."""
     import jax
 
     try:
         with file.open("rb") as stream, np.load(stream) as kept:
             told = json.loads(str(kept["told"]))
-            rows = [[int(row[0]), *map(float, row[1:])] for row in kept["rows"]]
-            arrays = [kept[f"slot{i}"] for i in range(len(kept.files) - 2)]
+            rows, dates = list(kept["rows"]), kept["dates"]
+            arrays = [kept[f"slot{i}"] for i in range(len(kept.files) - 3)]
     except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is not a checkpoint of a training ({error}); remove it.") from None
     theirs, ours = _flattened(told["settings"]), _flattened(json.loads(json.dumps(settings)))
@@ -511,4 +548,4 @@ def _resume(file: Path, settings: Any, like: Any) -> tuple[Any, Any, int, int | 
     if [array.shape for array in arrays] != [leaf.shape for leaf in leaves]:
         raise ValueError(f"{file} is a checkpoint of arrays of other shapes than this task's; remove it.")
     placed = [jax.device_put(array, leaf.sharding) for array, leaf in zip(arrays, leaves, strict=True)]
-    return shape.unflatten(placed), rows, told["done"], told["diverged_at"], told["seconds"]
+    return shape.unflatten(placed), rows, told["done"], dates, told["seconds"]
