@@ -74,14 +74,14 @@ def draw_error_by_eta(mean, allowed):
         at, side = (mean.index.min(), 0.02), {"xytext": (3, 0), "textcoords": "offset points"}
         ax.annotate("allowed", at, **side, color="0.4", xycoords=("data", "axes fraction"))
         names = [name for name in mean if name == "SGD" or name.endswith(form)]
-        shares = iter(np.linspace(0.55, 0.0, len(names) - 1))
+        shares = iter(np.linspace(0.45, 0.0, len(names) - 1))
         for name, line, marker in zip(names, LINES, MARKERS, strict=True):
             color = shade("gradient_descent") if name == "SGD" else shade(rule, next(shares))
             finite = mean[name].dropna()
             look = {"color": color, "linestyle": line, "marker": marker, "markersize": 4}
             ax.plot(finite.index, finite, **look, label=name)
             ax.plot(finite.idxmin(), finite.min(), "ko", markersize=10, fillstyle="none")
-        ax.set(xscale="log", yscale="log", xlabel="learning rate eta (log scale)", ylim=(None, 16))
+        ax.set(xscale="log", yscale="log", xlabel="learning rate eta (log scale)", ylim=(None, 40))
         ax.set_title("Nesterov" if form == "N" else "Heavy ball")
         ax.legend(fontsize=9, loc="upper left")
         ticks(ax.yaxis)
