@@ -409,6 +409,16 @@ def test_a_curve_is_finite_as_long_as_the_run_is(eta, start, steps):
     np.testing.assert_allclose(curve.mean[lasts], path[lasts], rtol=1e-11)
 
 
+def test_cells_that_diverge_leave_the_others_of_a_map_theirs():
+    eta = np.r_[np.full(300, 0.4), 1e9, 0.3]  # more cells than go at once
+    whole = mean_square_curve(heavy_ball.at(eta=eta, gamma=0.5), 1.0, 0.1, 1.0, 70)
+    for cell, lasts in {0: 71, 299: 71, 300: 18, 301: 71}.items():
+        alone = mean_square_curve(heavy_ball.at(eta=eta[cell], gamma=0.5), 1.0, 0.1, 1.0, 70)
+        assert np.isfinite(alone.square).sum() == lasts
+        for curve, one in zip(whole, alone, strict=True):
+            np.testing.assert_allclose(curve[:, cell], one, rtol=1e-12, atol=1e-15)
+
+
 def test_a_noisy_run_that_diverges_leaves_the_finite_numbers():
     assert not np.isfinite(noisy_run(heavy_ball.at(eta=5.0, gamma=0.5), 1.0, 1.0, 1.0, 2000, 0, 3)[-1]).any()
 

@@ -287,62 +287,83 @@ def mean_square_curve(
     cells = loop.b.shape[:-1]
     given = {"sigma": sigma, "theta0": theta0, "variance_ratio": variance_ratio}
     (sigma, theta0, ratio), shape = spreads(cells, **given)
-    i, j = np.triu_indices(len(rule.slots))
-
-    def affine(loop: Loop) -> tuple[Array, Array]:
-        """The step as matrices, on E s and on (E s s', 1)."""
-        inner = _second_moments(loop, lam, ratio)
-        added = np.square(sigma)[..., None] * (loop.b[..., i] * loop.b[..., j])
-        out = np.zeros((*np.broadcast_shapes(inner.shape[:-2], added.shape[:-1]), len(i) + 1, len(i) + 1))
-        out[..., :-1, :-1], out[..., :-1, -1], out[..., -1, -1] = inner, added, 1
-        return loop.matrix, out
-
-    mean = np.stack([np.broadcast_to(slot, shape) for slot in rule.init(theta0)], axis=-1)
-    states = [mean, np.concatenate([mean[..., i] * mean[..., j], np.ones((*shape, 1))], axis=-1)]
     refuse_too_large(32 * (steps + 1) * math.prod(shape), "take fewer steps or cells")
-    out = np.empty((2, steps + 1, *shape))
+    n = len(rule.slots)
+    now = np.ones((*shape, n + 1))
+    for k, slot in enumerate(rule.init(theta0)):
+        now[..., k] = slot
+
+    def affine(loop: Loop) -> Array:
+        """S -> the sum of G S G', S = E[(s, 1)(s, 1)'], over what all runs share and each of the noises."""
+        parts = np.zeros((3, *shape, n + 1, n + 1))
+        parts[0, ..., :n, :n], parts[0, ..., n, n] = loop.matrix, 1
+        parts[1, ..., :n, n] = sigma[..., None] * loop.b
+        if ratio.any():
+            parts[2, ..., :n, :n] = np.multiply(np.sqrt(ratio), lam)[..., None, None] * loop.feedback
+        whole = np.einsum("k...ij,k...lm->...iljm", parts, parts)
+        return np.asarray(whole.reshape(*shape, (n + 1) ** 2, (n + 1) ** 2))
+
     differ = steps if clock.varies else min(steps, int(rule.has_first_step))  # steps unlike those after
     with np.errstate(all="ignore"):
+        state = (now[..., :, None] * now[..., None, :]).reshape(*shape, -1)
+        begun = np.empty((2, differ, *shape))
         for t in range(1, differ + 1):
-            out[0, t - 1], out[1, t - 1] = (state[..., 0] for state in states)
-            states = [(m @ s[..., None])[..., 0] for m, s in zip(affine(loop), states, strict=True)]
+            begun[0, t - 1], begun[1, t - 1] = state[..., n], state[..., 0]
+            state = (affine(loop) @ state[..., None])[..., 0]
             loop = close(rule.at(t=t + 1), lam)
-        for path, step, state in zip(out, affine(loop), states, strict=True):
-            path[differ:] = np.moveaxis(_first_entry(step, state, steps - differ), -1, 0)
-    mean, square = out
+        out = np.moveaxis(_entries(affine(loop), state, [n, 0], steps - differ), -1, 1)
+    mean, square = np.concatenate([begun, out], axis=1) if differ else out
     if not np.isfinite(square).all():
         lost = np.logical_or.accumulate(~np.isfinite(square), axis=0)
         mean, square = np.where(lost, np.nan, mean), np.where(lost, np.inf, square)
     return Moments(mean, square)
 
 
-def _powers(step: Array, least: int) -> tuple[Array, Array]:
-    """step^k for k below a power of two of at least `least`, and that power; fewer where it overflows."""
-    n = step.shape[-1]
-    powers, leap = np.broadcast_to(np.eye(n), step.shape), step  # one below the other
-    while powers.shape[-2] < least * n and np.isfinite(further := leap @ leap).all():
-        powers, leap = np.concatenate([powers, powers @ leap], axis=-2), further
-    return powers.reshape(*step.shape[:-2], powers.shape[-2] // n, n, n), leap
+def _leaps(step: Array, count: int) -> Array:
+    """step, step², step⁴, ...: `count` of them, fewer where they overflow."""
+    leaps = np.empty((count, *step.shape))
+    leaps[0] = step
+    for k in range(1, count):
+        np.matmul(leaps[k - 1], leaps[k - 1], out=leaps[k])
+    finite = np.isfinite(leaps).reshape(count, -1).all(axis=1)  # once lost, lost for good
+    return leaps[: max(1, np.count_nonzero(finite))]
 
 
-def _first_entry(step: Array, state: Array, steps: int) -> Array:
-    """The first entry of step^k state for k from 0 to `steps`, time last.
-
-    The states that blocks of steps begin with, each a leap from those before; then all blocks at once.
-    """
-    powers, leap = _powers(step, math.isqrt(steps) + 1)
-    block = powers.shape[-3]
-    count = -(-(steps + 1) // block)
-    starts = np.empty((*state.shape, count))
-    starts[..., 0] = state
-    hop, reach, done = leap, 1, 1
+def _orbit(row: Array, leaps: Array, count: int) -> Array:
+    """A row times step^k for k below `count`; each lot of them is a leap from the lot before."""
+    rows = np.empty((*row.shape[:-1], count, row.shape[-1]))
+    rows[..., 0, :] = row
+    k, reach, done = 0, 1, 1
     while done < count:
-        more = min(reach, count - done)
-        starts[..., done : done + more] = hop @ starts[..., done - reach : done - reach + more]
-        done, further = done + more, hop @ hop
-        hop, reach = (further, 2 * reach) if np.isfinite(further).all() else (leap, 1)
-    seen = np.swapaxes(starts, -1, -2) @ np.swapaxes(powers[..., 0, :], -1, -2)
-    return np.asarray(seen.reshape(*state.shape[:-1], count * block)[..., : steps + 1])
+        more = rows[..., done - reach : min(done, count - reach), :]
+        np.matmul(more, leaps[k], out=rows[..., done : done + reach, :])
+        done += reach
+        if k + 1 < len(leaps):
+            k, reach = k + 1, 2 * reach
+    return rows
+
+
+def _entries(step: Array, state: Array, which: list[int], steps: int) -> Array:
+    """Some entries of step^k state for k from 0 to `steps`: (entries, ..., steps + 1).
+
+    The states that blocks of steps begin with, times what each step of a block reads an entry by.
+    """
+    step, begin = step.reshape(-1, *step.shape[-2:]), state.reshape(-1, state.shape[-1])
+    widest = steps.bit_length() // 2
+    out = np.empty((len(which), len(begin), (steps >> widest) + 1 << widest))
+    for low in range(0, len(begin), 256):  # stay in cache
+        cells = slice(low, low + 256)
+        leaps = _leaps(step[cells], max(1, steps.bit_length()))
+        level = min(len(leaps) - 1, widest)
+        count = (steps >> level) + 1
+        read = np.zeros((len(which), *begin[cells].shape))
+        read[range(len(which)), :, which] = 1
+        np.matmul(
+            _orbit(begin[cells], leaps[level:].swapaxes(-1, -2), count),
+            _orbit(read, leaps, 1 << level).swapaxes(-1, -2),
+            out=out[:, cells, : count << level].reshape(*read.shape[:2], count, -1),
+        )
+    return out[..., : steps + 1].reshape(len(which), *state.shape[:-1], steps + 1)
 
 
 def noisy_run(
@@ -426,11 +447,11 @@ def noisy_run(
         sweep(min(steps, 1))
         if loop := _steady(clock, at, steps):
             # A block's thetas are its noise and the state it starts from, times what each of these leaves.
-            powers, leap = _powers(loop.matrix, BLOCK)
-            left = (powers @ loop.b[..., None, :, None])[..., 0]
+            leaps = _leaps(loop.matrix, BLOCK.bit_length())
+            left = _orbit(loop.b, leaps.swapaxes(-1, -2), BLOCK)
             k = np.arange(BLOCK)
             within = np.where(k[:, None] <= k, left[..., k - k[:, None], 0], 0)
-            onward = np.swapaxes(powers[..., 0, :] @ loop.matrix, -1, -2)
+            onward = _orbit(loop.matrix[..., 0, :], leaps, BLOCK).swapaxes(-1, -2)
             response = np.concatenate([within, onward], axis=-2)
             now = np.stack(state, axis=-1)[:, None]
             while steps - done >= BLOCK:
@@ -439,7 +460,7 @@ def noisy_run(
                 seen[..., :BLOCK] = noise(count * BLOCK).T.reshape(size, count, BLOCK)
                 # Where each block starts: what those before it left there, then those twice as far, ...
                 starts = np.concatenate([now, seen[..., :BLOCK] @ left[..., ::-1, :]], axis=1)
-                hop, reach = np.swapaxes(leap, -1, -2), 1
+                hop, reach = leaps[-1].swapaxes(-1, -2), 1
                 while reach <= count:
                     starts[:, reach:] += starts[:, :-reach] @ hop
                     hop, reach = hop @ hop, 2 * reach
