@@ -151,12 +151,15 @@ def impulse_response(rule: Rule, steps: int, slot: str | None = None, *, lam: fl
     >>> impulse_response(heavy_ball.at(eta=1.0, gamma=0.5), 4, "v")
     array([0.   , 1.   , 0.5  , 0.25 , 0.125])
     """
-    from scipy.signal import lfilter, unit_impulse
-
     steps = count_of("steps", steps)
     refuse_too_large(32 * steps, "take fewer steps")
-    pulse = unit_impulse(steps + 1)
-    return np.asarray(lfilter(*filter_coefficients(rule, slot, lam=lam), pulse))
+    drift, b, c = _seen_by(rule, slot, lam)
+    response = np.zeros(steps + 1)
+    with np.errstate(all="ignore"):
+        for step in range(1, steps + 1):
+            response[step] = c @ b
+            b = b + drift @ b
+    return response
 
 
 def smoothing(rule: Rule, slot: str) -> Smoothing:
