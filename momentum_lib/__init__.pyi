@@ -77,7 +77,6 @@ from .schedules import (
     nesterov_simple,
     step_schedule,
     sutskever,
-    sutskever_convex,
     then,
     warmup,
 )

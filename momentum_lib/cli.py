@@ -16,6 +16,7 @@ from momentum_lib import publishing
 from momentum_lib.collection import Notebook, caption, find_root, lacking, notebooks, write_whole
 from momentum_lib.course import commands as course
 from momentum_lib.definition import RULES
+from momentum_lib.published import entries
 
 __all__ = ["main"]
 
@@ -236,6 +237,7 @@ def _print_table(records: Sequence[dict[str, Any]]) -> None:
     if not records:
         return
     rows = [("id", "published", "here", "tolerance", "verdict")]
+    recalled = {id for id, entry in entries().items() if entry.read == "recalled"}
     for record in records:
         rows.append(
             (
@@ -243,7 +245,7 @@ def _print_table(records: Sequence[dict[str, Any]]) -> None:
                 _show(record["published"]),
                 _show(record["here"]),
                 f"{record['tolerance']:g}",
-                record["verdict"],
+                record["verdict"] + " with what is recalled, not read" * (record["id"] in recalled),
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

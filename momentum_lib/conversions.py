@@ -362,9 +362,9 @@ def agree(a: Rule, b: Rule) -> tuple[bool, bool]:
         return queries, thetas
 
     def close(seen: list[Any], other: list[Any]) -> bool:
-        size = max(np.max(np.abs(x)) for x in seen)
+        size = max(np.max(np.abs(x), initial=0) for x in seen)
         pairs = zip(seen, other, strict=False)
-        return len(seen) == len(other) and all(np.max(np.abs(x - y)) <= 1e-9 * size for x, y in pairs)
+        return len(seen) == len(other) and all(np.all(np.abs(x - y) <= 1e-9 * size) for x, y in pairs)
 
     (queries_a, thetas_a), (queries_b, thetas_b) = follow(a), follow(b)
     return close(queries_a, queries_b), close(thetas_a, thetas_b)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy
 
-from momentum_lib.clock import standing
+from momentum_lib.clock import real, standing
 from momentum_lib.conversions import agree, image, members, reached
 from momentum_lib.definition import RULES, NotLinear, Rule, RuleError
 from momentum_lib.rules import (
@@ -235,8 +235,9 @@ def _best(given: Rule, own: list[Rule]) -> list[Rule]:
     symbols = sorted({s for v in given.setting.values() for s in sympy.sympify(v).free_symbols}, key=str)
     values = {symbol: 1 / (7 + 4 * k) for k, symbol in enumerate(symbols)}  # nothing special about them
     frozen = "t" in given.setting
+    sample = _numbers(given, values)
     try:
-        theta = _thetas(_numbers(given, values))
+        theta = _thetas(sample)
     except NotLinear:
         raise
     except RuleError:
@@ -367,7 +368,7 @@ def _along(start: Rule, way: list[Rule]) -> Rule:
 
 def _numbers(rule: Rule, values: Mapping[Any, float]) -> Rule:
     letters = {n: sympy.sympify(v).subs(values) for n, v in rule.setting.items() if n != "t"}
-    return rule.at(**{name: float(value) for name, value in letters.items()})
+    return rule.at(**{name: real(name, value) for name, value in letters.items()})
 
 
 def _thetas(rule: Rule) -> Any:

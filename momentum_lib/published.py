@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from momentum_lib.collection import Execution
+from momentum_lib.definition import brief
 
 __all__ = ["Published", "check", "entries", "value"]
 
@@ -138,10 +139,10 @@ def check(id: str, here: float | Iterable[float]) -> None:
 
 def _entry(id: str) -> Published:
     known = entries()
-    if id not in known:
+    if not isinstance(id, str) or id not in known:
         near = get_close_matches(str(id), known, 3) or [k for k in known if str(id).split("/")[0] in k][:3]
         hint = f"did you mean {' or '.join(near)}" if near else "the ids stand in momentum_lib/published.toml"
-        raise ValueError(f"There is no published number {id!r}; {hint}.")
+        raise ValueError(f"There is no published number {brief(id)}; {hint}.")
     return known[id]
 
 

@@ -113,12 +113,12 @@ def compare(
     1        heavy_ball  0.8182   86.0
     """
     if not isinstance(problem, Problem):
-        if L is None or not isinstance(problem, int | float):
+        if L is None:
             raise ValueError(f"compare got {brief(problem)}; give a Problem, or two numbers mu and L.")
         problem = Quadratic(np.geomspace(*curvatures(problem, L), 33))
     theta0 = start_of(theta0, problem.shape)
-    if not 0 < tol < 1:
-        raise ValueError(f"tol={tol!r}; give a fraction of the start, between 0 and 1.")
+    if not (tol := real("tol", tol, above=0)) < 1:
+        raise ValueError(f"tol is {tol:g}; give a fraction of the start, between 0 and 1.")
     count_of("cap", cap, 1)
     rows = [_row(label, rule, problem, theta0, tol, cap) for label, rule in rules_of(rules).items()]
     return pd.DataFrame(rows)
@@ -159,7 +159,7 @@ def _row(label: str, rule: Rule, problem: Problem, theta0: Any, tol: float, cap:
 def _overshoot(problem: Any, theta: Any) -> float:
     axes = problem.eigenvectors
     coordinates = (theta - problem.minimizer) @ (np.eye(problem.dim) if axes is None else axes)
-    return float(np.nanmax(measure_overshoot(coordinates).largest))
+    return float(np.nanmax(measure_overshoot(coordinates).largest, initial=0.0))
 
 
 def _variance(rule: Rule, lam: float) -> Any:

@@ -30,7 +30,6 @@ __all__ = [
     "nesterov_simple",
     "step_schedule",
     "sutskever",
-    "sutskever_convex",
     "then",
     "warmup",
 ]
@@ -63,6 +62,8 @@ class Schedule:
         try:
             with np.errstate(all="ignore"):
                 value = self.law(steps)
+            if np.iscomplexobj(value):
+                raise TypeError("complex")
             return value if np.ndim(value) else float(value)
         except (TypeError, OverflowError, ValueError) as error:
             raise RuleError(f"{brief(self)} gives no number ({error}); make it of numbers.") from error
@@ -243,24 +244,6 @@ class sutskever(Schedule):  # noqa: N801
 
     def law(self, t: Any) -> Any:  # noqa: D102
         return namespace(t).minimum(1 - 1 / (2 * (t // self.period + 1)), self.gamma_max)
-
-
-@dataclass(frozen=True)
-class sutskever_convex(Schedule):  # noqa: N801
-    """Nesterov's convex momentum in Sutskever's reading, 1 - 3/(t + 5).
-
-    Not to be confused with `nesterov_simple`, 1 - 3/(t + 1), four steps behind.
-
-    Source: Sutskever, Martens, Dahl and Hinton 2013, section 2.
-
-    Examples
-    --------
-    >>> sutskever_convex()(1)
-    0.5
-    """
-
-    def law(self, t: Any) -> Any:  # noqa: D102
-        return 1 - 3 / (t + 5)
 
 
 @dataclass(frozen=True)

@@ -343,7 +343,7 @@ def _measures(measure: Measure | Mapping[str, Measure]) -> dict[str, Measure]:
 
 def _axes(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Each axis as a list of numbers and schedules."""
-    if not isinstance(grid, Mapping):
+    if not isinstance(grid, Mapping) or not all(isinstance(name, str) for name in grid):
         raise ValueError(f"the grid is {brief(grid)}; give letters and their values.")
     if not grid:
         raise ValueError("the grid is empty; give at least one letter and its values.")

@@ -81,7 +81,7 @@ def _expression(value: Any, what: str) -> Any:
         return formula(value, _symbol, _rational)
     try:
         number = _rational(value)
-    except sympy.SympifyError:
+    except (sympy.SympifyError, TypeError):
         number = None
     if not isinstance(number, sympy.Expr):
         raise RuleError(f"{what} is {brief(value)}; a formula takes one number or symbol.")
@@ -153,6 +153,8 @@ def jury_conditions(rule: Rule) -> list[Any]:
     [eta*lam > 0, -eta*lam + 2*(gamma + 1) > 0, 1 - gamma > 0]
     """
     polynomial = sympy.Poly(characteristic_polynomial(rule), Z)
+    if polynomial.has(sympy.I):
+        raise RuleError(f"{rule} holds a complex number, and Jury's conditions are about real ones.")
     while polynomial.degree() > 1 and polynomial.nth(0) == 0:
         polynomial = sympy.Poly(sympy.cancel(polynomial.as_expr() / Z), Z)
     degree = polynomial.degree()

@@ -11,12 +11,13 @@ import re
 import signal
 import warnings
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from scipy import optimize
 
 import momentum_lib as m
-from momentum_lib import learning
+from momentum_lib import learning, published
 from momentum_lib.definition import Rule
 
 
@@ -66,6 +67,16 @@ TASK = learning.Classifier(learning.Digits(count=20), (4,), batch=None)
 def swept(**change):
     given = {"rule": m.heavy_ball.at(gamma=0.5), "problem": Q, "steps": 3, "grid": {"eta": [0.1]}}
     return m.sweep(**(given | {"measure": last, "progress": False} | change))
+
+
+def drawn(view):
+    def call(value):
+        try:
+            view(value)
+        finally:
+            plt.close("all")
+
+    return call
 
 
 #: Every argument, as the call that gives it the wrong value.
@@ -136,6 +147,12 @@ ARGUMENTS = {
     "train(rule)": lambda v: learning.train(v, TASK, 2),
     "train(every)": lambda v: learning.train(BALL, TASK, 2, every=v),
     "Digits(count)": lambda v: learning.Digits(count=v),
+    "sparse_weights(rng)": lambda v: learning.sparse_weights(v, 4, 4),
+    "sparse_weights(fan_in)": lambda v: learning.sparse_weights(np.random.default_rng(0), v, 4),
+    "normal_weights(scale)": lambda v: learning.normal_weights(np.random.default_rng(0), 4, 4, v),
+    "echo_state(radius)": lambda v: learning.echo_state(np.random.default_rng(0), 4, radius=v),
+    "largest_eigenvalue(size)": lambda v: learning.largest_eigenvalue(same, v),
+    "largest_eigenvalue(tol)": lambda v: learning.largest_eigenvalue(lambda u: u * range(4), 4, v),
     # noise
     "stationary_covariance(lam)": lambda v: m.stationary_covariance(BALL, v, 1.0),
     "stationary_covariance(sigma)": lambda v: m.stationary_covariance(BALL, 1.0, v),
@@ -171,6 +188,8 @@ ARGUMENTS = {
     "compare(rules)": lambda v: m.compare(v, 0.1, 1),
     "compare(mu)": lambda v: m.compare([BALL], v, 1),
     # conversions, symbolic
+    "identify(gamma)": lambda v: m.identify(m.heavy_ball.at(gamma=v)),
+    "jury_conditions(gamma)": lambda v: m.jury_conditions(m.heavy_ball.at(gamma=v)),
     "convert(to)": lambda v: m.convert(BALL, v),
     "convert_state(state)": lambda v: m.convert_state(BALL, m.ema, v),
     "convert_state(v)": lambda v: m.convert_state(BALL, m.ema, {"theta": 1.0, "v": v}),
@@ -184,6 +203,8 @@ ARGUMENTS = {
     "linear_ramp(steps)": lambda v: m.linear_ramp(0, 1, v)(2),
     "linear_ramp()(t)": lambda v: m.linear_ramp(0, 1, 3)(v),
     "step_schedule(values)": lambda v: m.step_schedule(v, [2])(1),
+    "cosine_decay(stop)": lambda v: m.cosine_decay(1, v, 3)(2),
+    "step_schedule(value)": lambda v: m.step_schedule([1, v], [2])(3),
     "step_schedule(boundaries)": lambda v: m.step_schedule([1, 2], v)(1),
     "warmup(value)": lambda v: m.warmup(v, 3)(1),
     "warmup(steps)": lambda v: m.warmup(1, v)(1),
@@ -198,6 +219,7 @@ ARGUMENTS = {
     # sweeps
     "sweep(grid)": lambda v: swept(grid=v),
     "sweep(values of the grid)": lambda v: swept(grid={"eta": v}),
+    "sweep(letter of the grid)": lambda v: swept(grid=dict([(v, [0.1])] if v.__hash__ else [])),
     "sweep(steps)": lambda v: swept(steps=v),
     "sweep(problem)": lambda v: swept(problem=v),
     "sweep, what the measure gives": lambda v: swept(measure=lambda run: v),
@@ -205,14 +227,48 @@ ARGUMENTS = {
     "sweep(seeds)": lambda v: swept(seeds=v),
     "sweep(chunk)": lambda v: swept(chunk=v),
     "sweep(executor)": lambda v: swept(executor=v),
+    # views, pages, published numbers
+    **{
+        name: drawn(view)
+        for name, view in {
+            "plot_eigenvalues(lam)": lambda v: m.plot_eigenvalues(BALL, v),
+            "plot_noise_floor(steps)": lambda v: m.plot_noise_floor(m.gradient_descent, steps=v),
+            "plot_training": m.plot_training,
+            "plot_training(a label's)": lambda v: m.plot_training({"a": v}),
+            "plot_training(of)": lambda v: m.plot_training({"a": 1}, of=v),
+            "plot_motion(steps)": lambda v: m.plot_motion(BALL, 1.0, v),
+            "plot_rate(mu)": lambda v: m.plot_rate(m.heavy_ball, v, across=[0.1, 0.2], up=[0.1, 0.2]),
+            "plot_damping(what)": lambda v: m.plot_damping(m.heavy_ball, v, across=[0.1, 0.2]),
+            "plot_damping(across)": lambda v: m.plot_damping(m.heavy_ball, across=v),
+            "plot_error(theta0)": lambda v: m.plot_error(BALL, Q, v, 5),
+            "plot_error(steps)": lambda v: m.plot_error(BALL, Q, [1.0, 1.0], v),
+            "plot_error(of)": lambda v: m.plot_error(BALL, Q, [1.0, 1.0], 5, of=v),
+            "plot_path(problem)": lambda v: m.plot_path(BALL, v, [1.0, 1.0], 5),
+            "plot_path(theta0)": lambda v: m.plot_path(BALL, Q, v, 5),
+            "plot_path(levels)": lambda v: m.plot_path(BALL, Q, [1.0, 1.0], 5, levels=v),
+            "plot_path(ax)": lambda v: m.plot_path(BALL, Q, [1.0, 1.0], 5, ax=v),
+            "rule_style": m.rule_style,
+            "label_end(line)": lambda v: m.label_end(plt.gca(), v, "a"),
+            "hatch_unstable(x)": lambda v: m.hatch_unstable(plt.gca(), v, [0, 1], np.ones((2, 2))),
+            "hatch_unstable(mask)": lambda v: m.hatch_unstable(plt.gca(), [0, 1], [0, 1], v),
+            "save(fig)": lambda v: m.save(v, "a", {"a": 1}),
+        }.items()
+    },
+    "compare(problem)": lambda v: m.compare([BALL], v),
+    "compare(theta0)": lambda v: m.compare([BALL], Q, theta0=v),
+    "compare(tol)": lambda v: m.compare([BALL], Q, tol=v),
+    "explore(kappa)": lambda v: m.explore(m.heavy_ball, v),
+    "explore(spans)": lambda v: m.explore(m.heavy_ball, spans=v),
+    "published.check": lambda v: published.check(v, 1.0),
     # problems
     **{
         f.__name__: f
         for f in (
             *(m.Quadratic, m.MultiWell, m.DoubleWell, m.Rosenbrock, m.ConvexRosenbrock, m.Plateau, m.Saddle),
-            *(m.Rastrigin, m.SampledCoordinates, m.grid_laplacian, m.Colorizer),
+            *(m.Rastrigin, m.SampledCoordinates, m.grid_laplacian, m.Colorizer, m.ConvexRosenbrock),
         )
     },
+    "ConvexRosenbrock(kappa)": lambda v: m.ConvexRosenbrock(5, v),
     "Quadratic(linear)": lambda v: m.Quadratic([1.0, 2.0], linear=v),
     "Quadratic.value": Q.value,
     "Quadratic.grad": Q.grad,
@@ -332,6 +388,9 @@ CALLS = [  # a call, and what its sentence says
     (lambda: m.transient_growth(BALL, 1e-7), "stability limit"),
     (lambda: m.tune(m.heavy_ball, 1e-300, 1e300), "too far apart"),
     (lambda: Rule(history, slots=[f"x{i}" for i in range(25)], hyper=["eta"]).at_rest, "too many to tell"),
+    (lambda: m.save(plt.figure(), "a", [1.0]), "comes without numbers"),
+    (lambda: m.explore(m.heavy_ball, spans={"gama": (0, 1)}), "gama.*a letter of none"),
+    (lambda: m.identify(m.heavy_ball.at(gamma=1j)), "gamma is I; give one finite number"),
     (lambda: m.MultiWell([0.0, 1.0], [1.0, 1.0], 1e-6), "width"),
 ]
 

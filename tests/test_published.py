@@ -7,6 +7,7 @@ import re
 import pytest
 
 from momentum_lib import published
+from momentum_lib.cli import _print_table
 
 
 @pytest.fixture
@@ -74,3 +75,11 @@ def test_a_measured_result_is_shown_not_checked(records):
     with pytest.raises(ValueError, match="without tolerance"):
         published.check("sutskever-2013/table-1-mnist", [1.0] * 11)
     assert records() == []
+
+
+def test_a_number_that_is_recalled_says_so_where_it_is_shown(capsys):
+    ids = "su-2016/damping", "lessard-2016/cycle-p"
+    record = {"published": 1.0, "here": 1.0, "tolerance": 0.1, "verdict": "agrees"}
+    _print_table([record | {"id": id} for id in ids])
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith(ids)]
+    assert [line.partition("agrees")[2] for line in shown] == [" with what is recalled, not read", ""]

@@ -17,7 +17,6 @@ from momentum_lib.schedules import (
     nesterov_simple,
     step_schedule,
     sutskever,
-    sutskever_convex,
     then,
     warmup,
 )
@@ -29,7 +28,6 @@ SPELLED = [
     "step_schedule(values=(0.5, 0.9), boundaries=(10,))",
     "warmup(value=0.9, steps=7)",
     "sutskever(gamma_max=0.99, period=5)",
-    "sutskever_convex()",
     "nesterov_sequence()",
     "nesterov_simple()",
     "then(first=sutskever(gamma_max=0.99, period=5), steps=15, second=0.9)",
@@ -68,7 +66,6 @@ def test_every_schedule_is_what_it_says(spelled):
         (warmup(0.4, 10), {1: 0.04, 10: 0.4, 11: 0.4}),
         (then(constant(0.5), 10, linear_ramp(0.5, 0.9, 3)), {10: 0.5, 11: 0.5, 13: 0.9, 14: 0.9}),
         (sutskever(0.95), {t: min(1 - 2 ** (-1 - np.log2(t // 250 + 1)), 0.95) for t in (1, 249, 250)}),
-        (sutskever_convex(), {t: nesterov_simple()(t + 4) for t in (3, 50)}),
         (nesterov_sequence(), {1: 0, 2: 0, 3: 0.281753, 10**6: 1 - 3 / 10**6}),
     ],
     ids=repr,

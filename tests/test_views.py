@@ -1,9 +1,11 @@
 """The views, given what a student gives them: own letters, several rules, axes, mistakes."""
 
 import warnings
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
@@ -244,6 +246,16 @@ def test_an_unstable_map_is_hatched_whole():
 def test_the_error_of_a_rule_that_is_not_linear_has_no_rate():
     data = drawn(plot_error([adam.at(eta=0.1), AT], BOWL, [2.0, 1.0], 30)).data
     assert "adam" in data and "adam, rate" not in data and "mine, rate" in data
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_several_seeds_of_a_training_are_one_line_of_a_frame_or_a_list(kind):
+    errors = {0: [1.0, 0.5, 0.2], 1: [1.0, 0.3, 0.1]}
+    made = kind(SimpleNamespace(t=np.arange(3), error=error) for error in errors.values())
+    rows = [("a", t, seed, error[t]) for seed, error in errors.items() for t in range(3)]
+    frame = pd.DataFrame(rows, columns=["label", "t", "seed", "error"])
+    for trainings in ({"a": made}, frame):
+        np.testing.assert_array_equal(drawn(plot_training(trainings)).data["a"].T, list(errors.values()))
 
 
 # --- mistakes get a sentence -------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from momentum_lib.clock import LIMIT, count_of, real
+from momentum_lib.clock import LIMIT, brief, count_of, real
 from momentum_lib.collection import Execution, write_page
 from momentum_lib.definition import Rule, RuleError
 from momentum_lib.explorer.tape import Unprintable, generator_of
@@ -186,15 +186,12 @@ def explore(
     (explore(heavy_ball), True)
     """
     several = rules_of(rules)
-    kappa = real("kappa", kappa)
-    if kappa < 1:
-        raise ValueError(f"kappa is {kappa:g}; give a condition number L/mu, at least 1.")
-    if count_of("steps", steps, 1) > 1000:
-        raise ValueError(f"steps is {steps}; the page shows at most 1000.")
+    kappa, steps = real("kappa", kappa, least=1), count_of("steps", steps, 1, 1000)
+    if not isinstance(spans, Mapping | None):
+        raise ValueError(f"spans is {brief(spans)}; give {{letter: (low, high)}}.")
     given = {n: rising(f"the span of {n}", span).tolist() for n, span in (spans or {}).items()}
-    unknown = set(given) - {name for rule in several.values() for name in rule.hyper}
-    if unknown:
-        raise ValueError(f"spans names {', '.join(sorted(unknown))}, which is a letter of none of the rules.")
+    if unknown := set(given) - {name for rule in several.values() for name in rule.hyper}:
+        raise ValueError(f"spans names {', '.join(map(str, unknown))}, a letter of none of the rules.")
     x, y = start_of(theta0, (2,)).tolist()
     state = {"rule": 0, "on": 0, "a": 1 / kappa, "b": 1.0, "x": x, "y": y, "noise": 0.0, "steps": steps}
     reach = 1.3 * max(1.0, abs(y), abs(x) / 1.6)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from momentum_lib.clock import count_of, real
 from momentum_lib.collection import needs
 from momentum_lib.learning.tasks import Task
 from momentum_lib.learning.training import by_code
@@ -69,6 +70,7 @@ def largest_eigenvalue(product: Any, size: int, tol: float = 1e-3) -> float:
     """
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
+    size, tol = count_of("size", size, 1, 10**9), real("tol", tol, above=0)
     operator = LinearOperator((size, size), matvec=lambda u: np.asarray(product(u.ravel()), float))
     start = np.random.default_rng(0).standard_normal(size)  # the same answer every time
     once = operator @ start

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from momentum_lib.clock import count_of, real
+from momentum_lib.clock import brief, count_of, real
 
 __all__ = ["echo_state", "normal_weights", "sparse_weights"]
 
 Array = np.ndarray[Any, Any]
+
+#: Units of a layer: the square of it still is a matrix one can hold.
+_MOST = 10**5
 
 
 def sparse_weights(
@@ -43,7 +46,7 @@ def sparse_weights(
     array([15, 15, 15, 15, 15, 15, 15])
     """
     count_of("connections", connections, 1)
-    weights = _zeros(fan_in, fan_out)
+    weights = _zeros(rng, fan_in, fan_out)
     scale = real("scale", scale)
     for unit in range(fan_out):
         chosen = rng.choice(fan_in, min(connections, fan_in), replace=False)
@@ -94,12 +97,15 @@ def normal_weights(rng: np.random.Generator, fan_in: int, fan_out: int, scale: f
 
     Source: LeCun, Bottou, Orr and Müller 1998, section 4.6, for the default.
     """
-    weights = _zeros(fan_in, fan_out)
+    weights = _zeros(rng, fan_in, fan_out)
     width = 1 / np.sqrt(fan_in) if scale is None else real("scale", scale)
     weights[:] = width * rng.standard_normal(weights.shape)
     return weights
 
 
-def _zeros(fan_in: int, fan_out: int) -> Array:
-    """Weights between as many units, all zero."""
-    return np.zeros((count_of("fan_in", fan_in, 1), count_of("fan_out", fan_out, 1)), np.float32)
+def _zeros(rng: Any, fan_in: int, fan_out: int) -> Array:
+    """Weights between as many units, all zero, to be drawn from a Generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng is {brief(rng)}; give a numpy Generator, such as np.random.default_rng(0).")
+    shape = count_of("fan_in", fan_in, 1, _MOST), count_of("fan_out", fan_out, 1, _MOST)
+    return np.zeros(shape, np.float32)

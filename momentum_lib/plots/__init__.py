@@ -27,6 +27,7 @@ from matplotlib.lines import Line2D
 from matplotlib.mathtext import MathTextParser
 from numpy.typing import ArrayLike
 
+from momentum_lib.clock import a_rule, brief, reals
 from momentum_lib.collection import Execution, check_name, find_root, write_whole
 from momentum_lib.definition import Rule
 from momentum_lib.plots.canvas import Picture, columns_of
@@ -130,7 +131,7 @@ def rule_style(rule: Rule | str) -> dict[str, Any]:
     >>> rule_style("nesterov")["color"], rule_style("my_rule") == rule_style("my_rule")
     ('#D55E00', True)
     """
-    name = rule if isinstance(rule, str) else rule.name
+    name = rule if isinstance(rule, str) else a_rule(rule).name
     if name in _LOOK:
         color, line, marker = _LOOK[name]
     else:
@@ -143,6 +144,8 @@ def rule_style(rule: Rule | str) -> dict[str, Any]:
 
 def label_end(ax: Axes, line: Line2D, text: str) -> None:
     """Write a curve's name at its last finite point, in its color, below the names already there."""
+    if not isinstance(line, Line2D):
+        raise ValueError(f"{brief(line)} is no line; give the one of (line,) = ax.plot(...).")
     x, y = (np.ravel(np.asarray(values, float)) for values in line.get_data())
     finite = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     if finite.size == 0:
@@ -162,7 +165,11 @@ def label_end(ax: Axes, line: Line2D, text: str) -> None:
 
 def hatch_unstable(ax: Axes, x: ArrayLike, y: ArrayLike, mask: ArrayLike) -> None:
     """Hatch where `mask` (rows: y, columns: x) is true, so that instability is not told by color alone."""
-    mask = np.asarray(mask, float)
+    x, y, mask = reals("x", x), reals("y", y), reals("mask", mask)
+    if mask.shape != (*y.shape, *x.shape):
+        raise ValueError(
+            f"mask has shape {mask.shape}; give rows for {y.size} y, and columns for {x.size} x."
+        )
     if mask.any():
         ax.contourf(x, y, mask, levels=[0.5, 1.5], colors="none", hatches=["////"])
 
@@ -214,10 +221,12 @@ def save(
     """
     check_name("A figure", name)
     if not isinstance(fig, Figure):
-        views = [fig] if isinstance(fig, Picture) else list(fig)
+        views = [fig] if isinstance(fig, Picture) else list(fig) if isinstance(fig, Sequence) else []
+        if not views or not all(isinstance(view, Picture) for view in views):
+            raise ValueError(f"{brief(fig)} is no picture; give save what a view returns, or a Figure.")
         fig, caption = views[0].fig, caption or " ".join(view.caption for view in views)
         data = (views[0].data if len(views) == 1 else _joined(views)) if data is None else data
-    if data is None:
+    if not isinstance(data, Mapping) and not hasattr(data, "columns"):
         raise ValueError(f"Figure {name} comes without numbers; pass save the arrays it shows.")
     header, columns = _columns(name, data)
     told = {"caption": caption} | ({"alt": alt} if alt else {}) if caption else {}

@@ -22,6 +22,7 @@ __all__ = [
     "Picture",
     "Plane",
     "axes_for",
+    "canvas_for",
     "columns_of",
     "largest",
     "looks_of",
@@ -68,6 +69,14 @@ def axes_for(ax: Any, size: tuple[float, float] = (5.2, 3.9)) -> tuple[Figure, A
         kind = f"{ax.size} axes" if isinstance(ax, np.ndarray) else type(ax).__name__
         raise ValueError(f"ax is {kind}, and this view draws into one; pass axes[0], or leave ax out.")
     return cast(Figure, ax.get_figure(root=True)), ax
+
+
+def canvas_for(
+    rules: Any, ax: Any, size: tuple[float, float] = (5.2, 3.9)
+) -> tuple[dict[str, Rule], dict[str, dict[str, Any]], Figure, Axes]:
+    """What a view of rules begins with: the rules, their looks, and what it draws into."""
+    several = rules_of(rules)
+    return several, looks_of(several), *axes_for(ax, size)
 
 
 def columns_of(data: Mapping[str, Any]) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from momentum_lib.clock import brief, real, reals
 from momentum_lib.definition import RuleError
 from momentum_lib.noise import frequency_response, stationary_covariance
 from momentum_lib.plots import THEORY, label_end, rule_style
-from momentum_lib.plots.canvas import Picture, axes_for, looks_of, rules_of
+from momentum_lib.plots.canvas import Picture, axes_for, canvas_for
 from momentum_lib.problems import Quadratic
 from momentum_lib.spectrum import closed_form, iteration_matrix, spectral_radius
 from momentum_lib.tuning import curvatures, lower_rate
@@ -56,9 +56,7 @@ def plot_eigenvalues(rules: Any, lam: Any = None, *, ax: Axes | None = None) -> 
     lam = np.geomspace(0.01, 4, 40) if lam is None else np.atleast_1d(reals("lam", lam))
     if not lam.size:
         raise ValueError("lam is empty; give at least one curvature.")
-    several = rules_of(rules)
-    looks = looks_of(several)
-    fig, ax = axes_for(ax, (4.4, 4.4))
+    several, looks, fig, ax = canvas_for(rules, ax, (4.4, 4.4))
     circle = np.exp(1j * np.linspace(0, 2 * np.pi, 241))
     ax.plot(circle.real, circle.imag, color="0.5", linewidth=1)
     data: dict[str, Any] = {"lam": lam}
@@ -104,9 +102,7 @@ def plot_worst_case(
     0.5195
     """
     mu, L = curvatures(mu, L)
-    several = rules_of(rules)
-    looks = looks_of(several)
-    fig, ax = axes_for(ax)
+    several, looks, fig, ax = canvas_for(rules, ax)
     lam = np.geomspace(mu, L, 301)
     data: dict[str, Any] = {"lam": lam}
     for label, rule in several.items():
@@ -165,9 +161,7 @@ def plot_noise_floor(
     0.5774
     """
     lam, sigma = real("lam", lam, above=0), real("sigma", sigma, above=0)
-    several = rules_of(rules)
-    looks = looks_of(several)
-    fig, ax = axes_for(ax)
+    several, looks, fig, ax = canvas_for(rules, ax)
     h = np.atleast_1d(np.geomspace(1e-3, 4, 80) if steps is None else reals("steps", steps))
     data: dict[str, Any] = {"step size·lam": h}
     for label, rule in several.items():
@@ -216,9 +210,7 @@ def plot_response(
     >>> float(view.data["heavy_ball"][-1].round(4))
     0.6667
     """
-    several = rules_of(rules)
-    looks = looks_of(several)
-    fig, ax = axes_for(ax)
+    several, looks, fig, ax = canvas_for(rules, ax)
     omega = np.geomspace(1e-3, np.pi, 301)
     data: dict[str, Any] = {"omega": omega}
     for label, rule in several.items():

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from momentum_lib.clock import brief, count_of, real, reals
 from momentum_lib.definition import NotLinear
 from momentum_lib.plots import THEORY, label_end
-from momentum_lib.plots.canvas import Picture, axes_for, looks_of, rising, rules_of, start_of
+from momentum_lib.plots.canvas import Picture, axes_for, canvas_for, looks_of, rising, rules_of, start_of
 from momentum_lib.problems import Problem, Quadratic
 from momentum_lib.runner import Run, run
 from momentum_lib.spectrum import regimes, spectral_radius
@@ -141,9 +141,7 @@ def plot_error(
     if np.array_equal(theta0, problem.minimizer):
         raise ValueError(f"theta0={theta0.tolist()} is the minimizer, and no error shows; start elsewhere.")
     data: dict[str, Any] = {"t": np.arange(count_of("steps", steps, 0, 10**7) + 1)}
-    several = rules_of(rules)
-    looks = looks_of(several)
-    fig, ax = axes_for(ax)
+    several, looks, fig, ax = canvas_for(rules, ax)
     for label, rule in several.items():
         made = run(rule, grad, theta0, steps, rng=rng)
         with np.errstate(all="ignore"):
@@ -189,9 +187,8 @@ def plot_motion(rules: Any, lam: float = 1.0, steps: int = 60, *, ax: Axes | Non
     >>> sorted(plot_motion(heavy_ball.at(gamma=0.9), 0.1, 40).data)
     ['heavy_ball', 'heavy_ball, envelope', 't']
     """
-    lam, several = real("lam", lam), rules_of(rules)
-    looks = looks_of(several)
-    fig, ax = axes_for(ax)
+    lam = real("lam", lam)
+    several, looks, fig, ax = canvas_for(rules, ax)
     data: dict[str, Any] = {"t": np.arange(count_of("steps", steps, 1, 10**7) + 1)}
     words = []
     for label, rule in several.items():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.clock import brief, reals
+from momentum_lib.clock import brief
 from momentum_lib.parts import namespace
 
 if TYPE_CHECKING:
@@ -212,17 +212,3 @@ def symmetric(matrix: Any, name: str) -> Any:
 def rounding(lam: Array) -> float:
     """Size below which a computed eigenvalue is zero."""
     return float(8 * lam.size * np.finfo(float).eps * np.abs(lam).max())
-
-
-def positive(name: str, given: float) -> None:
-    """Refuse what is not positive and finite."""
-    if not one_real(name, given) > 0:
-        raise ValueError(f"{name} is {brief(given)}; give a positive number.")
-
-
-def one_real(name: str, given: Any) -> float:
-    """One finite real number."""
-    value = reals(name, given)
-    if value.ndim:
-        raise ValueError(f"{name} is {brief(given)}; give one number.")
-    return float(value)

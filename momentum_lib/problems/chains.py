@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from momentum_lib.clock import count_of
-from momentum_lib.problems.base import Array, one_real
+from momentum_lib.clock import count_of, real
+from momentum_lib.problems.base import Array
 from momentum_lib.problems.quadratics import Quadratic
 
 __all__ = ["Colorizer", "ConvexRosenbrock", "NesterovWorst", "grid_laplacian"]
@@ -28,14 +28,6 @@ class _Chain(Quadratic):
         self.mu, self.L = float(self.eigenvalues[0]), float(self.eigenvalues[-1])
         self.minimizer = minimizer
 
-    def distance_bound(self, t: int) -> float:
-        """Distance to the minimizer left, at least, after t steps from 0 (**lower** bound).
-
-        Holds for every method whose iterates lie in the span of the gradients seen, since t of them reach
-        t coordinates: the norm of the others. Nesterov 2004, Theorem 2.1.13, at finite n.
-        """
-        return float(np.linalg.norm(self.minimizer[count_of("t", t) :]))
-
 
 class ConvexRosenbrock(_Chain):
     """Distill's convex Rosenbrock, a chain pulled at one end and tied to zero at every link.
@@ -54,8 +46,7 @@ class ConvexRosenbrock(_Chain):
 
     def __init__(self, n: int = 25, kappa: float = 100.0) -> None:
         n = count_of("n", n, 1, 10**8)
-        if not 1 < kappa < np.inf:
-            raise ValueError(f"kappa is {kappa}; a condition number above 1 and finite is needed.")
+        kappa = real("kappa", kappa, above=1)
         q, i = _decay(kappa), np.arange(1, n + 1)
         minimizer = (q**i - q ** (2 * n + 2 - i)) / (1 - q ** (2 * n + 2))
         super().__init__(n, 1.0, 4 / (kappa - 1), 0.0, minimizer, constant=0.5)
@@ -79,7 +70,7 @@ class NesterovWorst(_Chain):
 
     def __init__(self, n: int, mu: float, L: float) -> None:
         n = count_of("n", n, 2, 10**8)
-        mu, L = one_real("mu", mu), one_real("L", L)
+        mu, L = real("mu", mu), real("L", L)
         if not 0 <= mu < L:
             raise ValueError(f"mu={mu} and L={L}; Nesterov's function needs 0 <= mu < L, both finite.")
         self._q, i = (_decay(L / mu) if mu else 0.0), np.arange(1, n + 1)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from momentum_lib.clock import count_of
+from momentum_lib.clock import count_of, real
 from momentum_lib.parts import namespace
-from momentum_lib.problems.base import Array, Problem, one_real, positive
+from momentum_lib.problems.base import Array, Problem
 
 __all__ = ["GoujaudCycle", "LessardCycle", "Plateau"]
 
@@ -90,7 +90,7 @@ class GoujaudCycle(Problem):
     def __init__(self, K: int, eta: float, gamma: float, mu: float, L: float) -> None:
         K = count_of("K", K, 3, 10**6)
         given = {"eta": eta, "gamma": gamma, "mu": mu, "L": L}
-        eta, gamma, mu, L = (one_real(name, value) for name, value in given.items())
+        eta, gamma, mu, L = (real(name, value) for name, value in given.items())
         if not (eta > 0 and 0 <= gamma < 1 and 0 < mu < L < np.inf):
             raise ValueError(
                 f"eta={eta}, gamma={gamma}, mu={mu}, L={L}; the cycle needs eta > 0, 0 <= gamma < 1 "
@@ -157,7 +157,7 @@ class Plateau(Problem):
 
     def __init__(self, slope: float = 1e-3, length: float = 1.0, curvature: float = 1.0) -> None:
         for name, given in (("slope", slope), ("length", length), ("curvature", curvature)):
-            positive(name, given)
+            real(name, given, above=0)
         self.slope, self.length = slope, length
         self.stretch = (slope / curvature, slope / curvature + length)
         self.minimizer = np.asarray(0.0)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.clock import count_of
+from momentum_lib.clock import count_of, real
 from momentum_lib.parts import namespace
-from momentum_lib.problems.base import Array, Problem, finite, like, one_real, positive
+from momentum_lib.problems.base import Array, Problem, finite, like
 
 __all__ = ["Beale", "DoubleWell", "Himmelblau", "MultiWell", "Rastrigin", "Rosenbrock", "Saddle"]
 
@@ -157,9 +157,7 @@ class Saddle(Problem):
     """
 
     def __init__(self, up: float = 1.0, down: float = 1.0) -> None:
-        positive("up", up)
-        positive("down", down)
-        self.up, self.down = up, down
+        self.up, self.down = real("up", up, above=0), real("down", down, above=0)
         self.saddle = np.zeros(2)
         self.minimizers = np.array([[0.0, 1.0], [0.0, -1.0]])
         self.minimizer = self.minimizers[0]
@@ -202,7 +200,7 @@ class DoubleWell(Problem):
     """
 
     def __init__(self, tilt: float = 0.3) -> None:
-        if not abs(one_real("tilt", tilt)) < 8 / np.sqrt(27):
+        if not abs(real("tilt", tilt)) < 8 / np.sqrt(27):
             raise ValueError(f"tilt={tilt} leaves one well; give a tilt below 1.54 in size.")
         self.tilt = tilt
         left, self.barrier, right = (float(x) for x in np.sort(np.roots([4, 0, -4, tilt]).real))
@@ -256,7 +254,7 @@ class MultiWell(Problem):
         widths: npt.ArrayLike = 0.3,
         bowl: float = 0.1,
     ) -> None:
-        positive("bowl", bowl)
+        real("bowl", bowl, above=0)
         self.centers = finite("centers", centers, 1)
         try:
             self.depths, self.widths = (
@@ -267,8 +265,8 @@ class MultiWell(Problem):
                 f"depths {np.shape(depths)} and widths {np.shape(widths)} do not match the "
                 f"{self.centers.size} centers; give one number or one a center."
             ) from None
-        positive("the least depth", float(self.depths.min()))
-        positive("the least width", float(self.widths.min()))
+        real("the least depth", float(self.depths.min()), above=0)
+        real("the least width", float(self.widths.min()), above=0)
         self.bowl = bowl
         self.minimizer = np.asarray(0.0)
         self.minimizers = self._find_minimizers()

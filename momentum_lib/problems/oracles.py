@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.clock import brief, count_of, reals
-from momentum_lib.problems.base import Array, Gradient, Problem, like, one_real, rounding, symmetric
+from momentum_lib.clock import brief, count_of, real, reals
+from momentum_lib.problems.base import Array, Gradient, Problem, like, rounding, symmetric
 from momentum_lib.problems.regressions import LeastSquares, Logistic
 
 __all__ = ["Minibatch", "Moving", "Multiplicative", "Noisy", "SampledCoordinates"]
@@ -189,7 +189,7 @@ class Multiplicative(_Oracle):
 
     def __init__(self, problem: Problem | Gradient, p: float, shared: bool = False) -> None:
         super().__init__(problem, shared)
-        if not 0 < one_real("p", p) <= 1:
+        if not 0 < real("p", p) <= 1:
             raise ValueError(f"p is {p}; a probability in (0, 1] is needed.")
         self.p = float(p)
 

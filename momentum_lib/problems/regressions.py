@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from momentum_lib.clock import real
 from momentum_lib.parts import namespace
-from momentum_lib.problems.base import Array, Problem, finite, like, one_real
+from momentum_lib.problems.base import Array, Problem, finite, like
 from momentum_lib.problems.quadratics import Quadratic
 
 __all__ = ["LeastSquares", "Logistic"]
@@ -127,10 +128,7 @@ class Logistic(Problem):
 def _data(X: npt.ArrayLike, y: npt.ArrayLike, ridge: float) -> tuple[Array, Array, float]:
     rows = finite("X", X, 2)
     targets = finite("y", y, 1, len(rows))
-    ridge = one_real("ridge", ridge)
-    if not 0 <= ridge:
-        raise ValueError(f"ridge is {ridge}; give a finite number of at least 0.")
-    return rows, targets, ridge
+    return rows, targets, real("ridge", ridge, least=0)
 
 
 def _chance(margin: Array) -> Any:
