@@ -77,15 +77,16 @@ def read(rule: Rule, lam: Any = 0.0) -> tuple[Array, Reading]:
     NotLinear, RuleError
         As `iteration_matrix`.
     """
-    step, letters = standing(rule)
+    return _linear(Reading(rule, *standing(rule)), lam)
+
+
+def _linear(reading: Reading, lam: Any) -> tuple[Array, Reading]:
+    """What `read` makes of a rule's letters as they were set."""
     lam = np.asarray(as_number("lam", lam))
     if not np.isfinite(lam).all():
         raise RuleError(f"lam contains {lam[~np.isfinite(lam)].flat[0]}; give a finite curvature.")
-    reading = Reading(rule, step, {name: as_number(name, value) for name, value in letters.items()})
-    try:
-        np.broadcast_shapes(lam.shape, reading.shape)
-    except ValueError as error:
-        raise RuleError(f"lam and the letters must broadcast; {error}.") from None
+    letters = {name: as_number(name, value) for name, value in reading.letters.items()}
+    reading = reading._replace(letters=letters)
     refuse_nonlinear(reading, lam)
     return lam, reading
 
@@ -120,10 +121,10 @@ def iteration_matrix(rule: Rule, lam: Any) -> Any:
     array([[ 0.5, -0.5],
            [ 0.5,  0.5]])
     """
-    step, letters = standing(rule)
-    if is_symbolic(lam, *letters.values()):
-        return symbolic_matrix(Reading(rule, step, letters), lam)
-    lam, reading = read(rule, lam)
+    reading = Reading(rule, *standing(rule))
+    if is_symbolic(lam, *reading.letters.values()):
+        return symbolic_matrix(reading, lam)
+    lam, reading = _linear(reading, lam)
     return reading.matrix(lam)
 
 
@@ -151,18 +152,17 @@ def probe(rule: Rule) -> Probe:
     >>> probe(nesterov.at(eta=0.5, gamma=0.25)).C    # the gradient is read at theta - gamma v
     array([[ 1.  , -0.25]])
     """
-    step, letters = standing(rule)
+    reading = Reading(rule, *standing(rule))
+    letters, size = reading.letters, len(rule.slots)
     symbolic = is_symbolic(*letters.values())
-    size = len(rule.slots)
     if symbolic:
         import sympy
 
-        reading = Reading(rule, step, letters)
         symbolic_matrix(reading, sympy.Symbol("lam"))  # refuses a rule that is not linear
         units = [[sympy.Integer(int(i == j)) for j in range(size)] for i in range(size)]
         one: Any = sympy.Integer(1)
     else:
-        _, reading = read(rule, 1.0)
+        _, reading = _linear(reading, 1.0)
         units, one = list(np.eye(size)), 1.0
 
     def answer(state: Any, pulse: int | None) -> tuple[list[Any], list[Any]]:
@@ -223,7 +223,10 @@ def as_number(name: str, value: Any) -> Any:
 def refuse_nonlinear(reading: Reading, lam: Array) -> None:
     """Superposition at states of several sizes and both signs, in a few cells; and a limit where t → ∞."""
     rule = reading.rule
-    shape = np.broadcast_shapes(lam.shape, reading.shape)
+    try:
+        shape = np.broadcast_shapes(lam.shape, reading.shape)
+    except ValueError as error:
+        raise RuleError(f"lam and the letters must broadcast; {error}.") from None
     count = math.prod(shape)
     cells = sorted({k * (count - 1) // 4 for k in range(5)}) if count else []
 
@@ -275,8 +278,10 @@ def _states(size: int) -> Array:
 def stack_columns(columns: list[list[Any]]) -> Array:
     """(..., rows, columns) from a list of columns whose entries broadcast."""
     entries = [entry for column in columns for entry in column]
-    shape = np.broadcast_shapes(*{np.shape(entry) for entry in entries})
-    out = np.empty((*shape, len(columns[0]), len(columns)), np.result_type(*entries))
+    shapes = {np.shape(entry) for entry in entries}
+    if shapes == {()}:  # one cell, where the rest costs more than the rule itself
+        return np.array([*zip(*columns, strict=True)])
+    out = np.empty((*np.broadcast_shapes(*shapes), len(columns[0]), len(columns)), np.result_type(*entries))
     for j, column in enumerate(columns):
         for i, entry in enumerate(column):
             out[..., i, j] = entry
