@@ -241,6 +241,12 @@ class Notebook:
         return tuple(found)
 
     @cached_property
+    def imports(self) -> set[str]:
+        """Modules that its code imports, or imports from."""
+        found = {name.name for node in self._nodes if isinstance(node, ast.Import) for name in node.names}
+        return found | {str(node.module) for node in self._nodes if isinstance(node, ast.ImportFrom)}
+
+    @cached_property
     def _nodes(self) -> list[ast.AST]:
         """Every part of its code."""
         trees = [parse_cell(source, self.path.name) for source in self.sources("code")]

@@ -1,5 +1,8 @@
 """Executing notebooks: fresh kernels, whole files or none, and a memory of what is up to date.
 
+A kernel is fresh: nothing has run in it. On Linux it is a fork of one process that has imported the packages
+which several of the notebooks import, and nothing of the collection's own: a tenth of a full run went there.
+
 A notebook runs with its figures, results and records led into a folder of the run, below the ignored
 ``.momentum/``. Only when it has succeeded are its results, its figures and itself written, each moved into
 place by one rename, and its state last: whatever a kill interrupts, every file is whole, and the next run
@@ -17,18 +20,21 @@ import errno
 import functools
 import hashlib
 import importlib.metadata
+import inspect
 import io
 import json
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +54,7 @@ from momentum_lib.collection import (
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 import nbformat  # noqa: E402
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner  # noqa: E402
 from nbclient import NotebookClient  # noqa: E402
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError  # noqa: E402
 
@@ -75,10 +82,17 @@ _COMPILED: Final = {
     "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",
 }
 
+#: Where Matplotlib draws in a notebook, as the kernel will say.
+_INLINE: Final = "module://matplotlib_inline.backend_inline"
+
+#: Packages that start no threads and keep nothing of the notebook that uses them: what may be imported once.
+_SHARED: Final = frozenset({"matplotlib", "numpy", "pandas", "scipy", "sympy"})
+
 #: Seconds between two looks at how far a campaign is.
 LOOK: Final = 1.0
 
 Progress = Callable[[Notebook, int, str], None]
+Fork = Callable[[list[str], str, dict[str, str]], psutil.Process]
 
 
 @dataclass
@@ -142,13 +156,13 @@ def execute(
 
         async def one(notebook: Notebook) -> Outcome:
             async with gate:
-                outcome = await _one(notebook, root, folder, check, full, progress)
+                outcome = await _one(notebook, root, folder, check, full, progress, fork)
             finished(outcome)
             return outcome
 
         return await asyncio.gather(*(one(notebook) for notebook in notebooks))
 
-    with _run_folder(root, check) as folder, ThreadPoolExecutor(1) as thread:
+    with _run_folder(root, check) as folder, _nursery(notebooks) as fork, ThreadPoolExecutor(1) as thread:
         # Not in the main thread: there the client would take over the interrupt for its own kernel.
         # Here an interrupt cancels every notebook, and each takes its kernel down with it.
         waiting = thread.submit(lambda: asyncio.run(every_one(folder)))
@@ -163,7 +177,13 @@ def execute(
 
 
 async def _one(
-    notebook: Notebook, root: Path, folder: Path, check: bool, full: bool, progress: Progress
+    notebook: Notebook,
+    root: Path,
+    folder: Path,
+    check: bool,
+    full: bool,
+    progress: Progress,
+    fork: Fork,
 ) -> Outcome:
     if missing := notebook.missing:
         install = f"uv run --all-extras momentum reproduce {notebook.number or notebook.stem}"
@@ -205,7 +225,7 @@ async def _one(
 
     try:
         async with _following(trained, lambda text: progress(notebook, started, text)):
-            node = await _run_cells(notebook, variables, None if full else CELL_LIMIT, starts)
+            node = await _run_cells(notebook, variables, None if full else CELL_LIMIT, starts, fork)
         node = normalize(node)
         _refuse_machine_paths(notebook, node, root)
         _refuse_missing("figures", "save", notebook.figures, notebook, figures)
@@ -280,8 +300,106 @@ async def _following(file: Path, tell: Callable[[str], None]) -> AsyncIterator[N
         task.cancel()
 
 
+class _Kernel(psutil.Process):  # type: ignore[misc]
+    """A forked kernel, as its provisioner wants to see what it has started."""
+
+    stdin = stdout = stderr = None
+
+    def poll(self) -> int | None:
+        """None while it runs."""
+        return None if self.is_running() else 0
+
+
+@contextmanager
+def _nursery(notebooks: Sequence[Notebook]) -> Iterator[Fork]:
+    """What forks a kernel with a command line, a folder and an environment of its own.
+
+    The process that is forked is started with the first kernel and ends with the run. Of the packages in
+    `_SHARED` it imports what at least two of the notebooks import.
+    """
+    imported = Counter(name for notebook in notebooks for name in notebook.imports)
+    several = [name for name, count in imported.items() if count > 1 and name.split(".")[0] in _SHARED]
+    with ExitStack() as stack:
+
+        @functools.cache
+        def process() -> subprocess.Popen[str]:
+            made = subprocess.Popen(
+                [sys.executable, "-c", f"{inspect.getsource(_fork_kernels)}\n_fork_kernels({several})"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ | Execution().variables | {"MPLBACKEND": _INLINE},
+                start_new_session=True,  # an interrupt at the terminal passes it by
+            )
+            return stack.enter_context(made)
+
+        def fork(*told: Any) -> _Kernel:
+            pipes = process()
+            assert pipes.stdin is not None and pipes.stdout is not None
+            print(json.dumps(told), file=pipes.stdin, flush=True)
+            return _Kernel(int(pipes.stdout.readline()))
+
+        yield fork
+
+
+def _fork_kernels(modules: list[str]) -> None:
+    """Import, then fork a kernel for every line read and tell its number; runs alone, from its text."""
+    import sys
+
+    sys.path[:] = filter(None, sys.path)  # not from the folder this happens to start in
+    import contextlib
+    import gc
+    import importlib
+    import json
+    import os
+    import signal
+
+    from ipykernel import kernelapp
+
+    for name in modules:
+        importlib.import_module(name)
+
+    def reap(*_: object) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+    signal.signal(signal.SIGCHLD, reap)
+    gc.freeze()  # what is shared is not looked through again, and so not copied
+    for line in sys.stdin:
+        if number := os.fork():
+            print(number, flush=True)
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(2, 1)  # the pipe is not the kernel's
+        (_, _, _, *arguments), folder, environment = json.loads(line)  # python -m ipykernel_launcher ...
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        parent = f"--IPKernelApp.parent_handle={os.getppid()}"  # to end with it; read in vain at the import
+        return kernelapp.launch_new_instance([*arguments, parent])
+
+
+class _Forking(LocalProvisioner):
+    """Starts a kernel by a fork."""
+
+    fork: Fork
+
+    async def launch_kernel(self, cmd: list[str], **told: Any) -> Any:
+        """Where it is met."""
+        self.process = self.fork(cmd, told["cwd"], told["env"])
+        self.pid = self.pgid = self.process.pid
+        return self.connection_info
+
+
 async def _run_cells(
-    notebook: Notebook, variables: dict[str, str], limit: int | None, starts: Callable[[], None]
+    notebook: Notebook,
+    variables: dict[str, str],
+    limit: int | None,
+    starts: Callable[[], None],
+    fork: Fork,
 ) -> nbformat.NotebookNode:
     content = notebook.content
     for index, cell in enumerate(content["cells"]):
@@ -299,6 +417,10 @@ async def _run_cells(
         store_widget_state=False,
         extra_arguments=["--log-level=CRITICAL"],  # what a cell meets, its output tells
     )
+    if sys.platform == "linux":  # elsewhere a process that has loaded libraries may not fork, or cannot
+        manager = client.create_kernel_manager()
+        manager.provisioner = _Forking(kernel_spec=manager.kernel_spec, parent=manager)
+        manager.provisioner.fork = fork
     return await client.async_execute(env=os.environ | variables)
 
 
