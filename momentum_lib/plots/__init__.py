@@ -190,7 +190,8 @@ def save(
     The files go where the `Execution` says: to ``figures/`` under ``momentum reproduce``, to a folder of
     their own under the tests. Where nothing says, a reader is playing: they go to ``.momentum/figures``,
     which git ignores, and a line says so; the committed figures stay. Where a reference is named, the
-    numbers are compared with the CSV there, within the tolerances of its first line.
+    numbers are compared with the CSV there, within the tolerances of its first line. The layout is solved
+    once: what is shown after the cell stands where it stands in the files.
 
     Parameters
     ----------
@@ -231,17 +232,15 @@ def save(
     header, columns = _columns(name, data)
     told = {"caption": caption} | ({"alt": alt} if alt else {}) if caption else {}
     header = {"title": _title(fig, name), **told, "rtol": rtol, "atol": atol, **header}
-    pictures, layout = {}, fig.get_layout_engine()
+    pictures = {}
     formats = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
     formats |= {"pdf": {"CreationDate": None}} if pdf else {}
     for kind, metadata in formats.items():
         buffer = io.BytesIO()
-        with matplotlib.rc_context({"pdf.fonttype": 42}):
+        with matplotlib.rc_context({"pdf.fonttype": 42, "figure.constrained_layout.use": False}):
             fig.savefig(buffer, format=kind, metadata=metadata)
+            fig.set_layout_engine(None)  # solved by the first drawing, and that is half of a drawing's time
         pictures[kind] = buffer.getvalue()
-        fig.set_layout_engine("none")  # the first drawing solved it, and that is half of a drawing's time
-    if layout is not None:
-        fig.set_layout_engine(layout)
     fig.stale = False  # drawn just now: after the cell Matplotlib would draw it once more, for nobody
     if len(pictures["svg"]) > SVG_LIMIT:
         raise ValueError(
