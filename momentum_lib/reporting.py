@@ -113,7 +113,7 @@ def compare(
     1        heavy_ball  0.8182   86.0
     """
     if not isinstance(problem, Problem):
-        if L is None:
+        if L is None or not isinstance(problem, int | float):
             raise ValueError(f"compare got {brief(problem)}; give a Problem, or two numbers mu and L.")
         problem = Quadratic(np.geomspace(*curvatures(problem, L), 33))
     theta0 = start_of(theta0, problem.shape)

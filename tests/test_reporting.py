@@ -172,7 +172,7 @@ def test_a_training_is_shown_on_request():
         (lambda page: compare([], 0.01, 1), "no rule"),
         (lambda page: compare(blend, Himmelblau()), "leaves lr and mu open"),
         (lambda page: compare(blend, 0.01, 1, cap=2.5), "cap is 2.5"),
-        (lambda page: compare(blend, 0.01, 1, tol=0), "tol=0"),
+        (lambda page: compare(blend, 0.01, 1, tol=0), "tol is 0; give one finite number above 0"),
         (lambda page: compare(blend, 0.01, 1, theta0=[1, 2]), r"theta0 is \[1, 2\]; give 33 numbers"),
     ],
 )
