@@ -51,8 +51,8 @@ def good(root):
 
 CAMPAIGN = """
 from momentum_lib import heavy_ball
-from momentum_lib.learning import Classifier, Digits, Trial, measured
-task = Classifier(Digits(count=20), (4,), batch=None)
+from momentum_lib.learning import Autoencoder, Curves, Trial, measured
+task = Autoencoder(Curves(count=20, side=4), (4,), batch=None)
 trials = [Trial(heavy_ball.at(eta=eta, gamma=0.9), task, 5) for eta in {etas}]
 measured("tiny", trials)
 """
