@@ -157,7 +157,8 @@ def run(
     Notes
     -----
     NumPy is the reference. JAX fuses products with sums and so rounds otherwise, by some 1e-16 a step of
-    theta, which a chaotic run lets grow. It takes no oracle that changes from step to step.
+    theta, which a chaotic run lets grow. It takes no oracle that changes from step to step, and reads a
+    schedule at all steps before the first.
 
     Examples
     --------
@@ -179,10 +180,11 @@ def run(
         theta0 = theta0 if theta0 is None else np.asarray(theta0 if floating else theta0.astype(float))
         start = {name: np.asarray(value) for name, value in (start or {}).items()}
     keep = names_to_record(rule, record)
-    state, point = _start(rule, theta0, dict(start or {}), grid)
+    rest, point = _start(rule, theta0, dict(start or {}), grid)
+    state: list[Any] = rest
     if jax:
-        with _precision(*state):
-            state = [sys.modules["jax"].numpy.asarray(slot) for slot in state]
+        with _precision(*rest):
+            state = [sys.modules["jax"].numpy.asarray(slot) for slot in rest]
     _tell_unusual(rule)
     if t0 and hasattr(grad, "at_step") and not isinstance(rng, np.random.Generator | None):
         raise ValueError(
@@ -203,8 +205,8 @@ def run(
     empty = Run(
         rule=rule,
         t=np.array([t0]),
-        slots={n: s[None] for n, s in zip(rule.slots, state, strict=True) if n in keep},
-        queries=state[0][None][:0] if "queries" in keep else None,
+        slots={n: s[None] for n, s in zip(rule.slots, rest, strict=True) if n in keep},
+        queries=rest[0][None][:0] if "queries" in keep else None,
         diverged_at=None,
         state=dict(zip(rule.slots, state, strict=True)),
         _on=going,
@@ -334,28 +336,29 @@ def _stepped(before: Run, end: int, rng: np.random.Generator | None, warned: set
         for whole, value in zip(last, state, strict=True):
             part(whole)[...] = value
 
-    for cells in _slabs(on, grid, state[0]):
+    length = _together(on, grid, state[0], _PIECE)
+    for cells in [slice(low, low + length) for low in range(0, dates.size, length)] if length else [None]:
         stretch(cells)
     return slots, queries, dates, last
 
 
-#: Entries of theta that go through in one piece: the slots and what a step makes of them stay in cache.
+#: Entries of theta that NumPy steps in one piece: the slots and what a step makes of them stay in cache.
 _PIECE: Final = 2**15
 
+#: And a program of JAX: its steps cost little besides their arithmetic, so that they stay in the innermost.
+_BLOCK: Final = 5 * 2**8
 
-def _slabs(on: _Going, grid: tuple[int, ...], theta: Any) -> list[slice | None]:
-    """The grid in a row and in pieces, where each cell is known to be a run of its own: under a problem.
 
-    Pieces of one length where the number of cells has a divisor near: each length is compiled apart.
+def _together(on: _Going, grid: tuple[int, ...], theta: Any, entries: int) -> int:
+    """How many cells of the grid, in a row, are stepped together; the last piece may be smaller.
+
+    0 where they are not parted: each is known to be a run of its own under a problem alone.
     """
     cells, size = math.prod(grid), math.prod(on.point)
     alone = isinstance(getattr(on.grad, "__self__", None), Problem)
     if not (grid and cells * size and alone) or theta.dtype.kind == "O":
-        return [None]
-    least = -(-cells * size // _PIECE)
-    count = next((n for n in range(least, 2 * least) if cells % n == 0), least)
-    length = -(-cells // count)
-    return [slice(low, min(low + length, cells)) for low in range(0, cells, length)]
+        return 0
+    return -(-cells // -(-cells * size // entries))
 
 
 def _reader(before: Run, cells: slice | None) -> Callable[[str, Any], Any]:
@@ -398,51 +401,42 @@ def _compiled(before: Run, end: int, rng: Any, warned: set[str]) -> _More:
             f"a run in JAX goes on from a step it recorded, and {on.done} is no multiple of every={every}; "
             "resume after one that is."
         )
-    reading, state = before.queries is not None, list(before.state.values())
-    shape, axes, real = state[0].shape, len(on.point), np.empty(0, state[0].dtype).real.dtype
-    made_of = rule.base, on.grad, every, tuple(before.slots), reading, axes
+    reading, state = before.queries is not None, list[Any](before.state.values())
+    axes, real = len(on.point), np.empty(0, state[0].dtype).real.dtype
+    # An accelerator takes the grid at once.
+    near = all(device.platform == "cpu" for device in state[0].devices())
+    length = _together(on, on.dates.shape, state[0], _BLOCK) if near else 0
+    made_of = rule.base, on.grad, every, tuple(before.slots), reading, axes, length
     try:
         scan = _scan(*made_of)
     except TypeError:  # an oracle without a hash
         scan = _scan.__wrapped__(*made_of)
     t = np.arange(on.t0 + on.done + 1, on.t0 + end + 1)
-    pieces = []
     with _precision(*state):
-        rows = [s.reshape(s.size // max(1, math.prod(on.point)), *on.point) for s in state]
-        for cells in _slabs(on, shape[: len(shape) - axes], state[0]):
-            clock = Clock(rule, _reader(before, cells))
-            table = clock.table(t)
-            varying = {name: table[name] for name in clock.schedules}
-            for k, step in enumerate(t.tolist() if varying else ()):
-                _tell_schedules(rule, clock, {n: column[k] for n, column in varying.items()}, step, warned, 5)
-            if rule.counts:
-                varying["t"] = t.astype(real)
-            here = tuple(state if cells is None else (s[cells] for s in rows))
-            try:
-                pieces.append(scan(here, clock.constants, varying, t))
-            except jax.errors.JAXTypeError as error:
-                raise RuleError(
-                    f"JAX cannot trace grad or a step of {rule.name} ({str(error).splitlines()[0]}); write "
-                    "it with jax.numpy, or start from a NumPy array."
-                ) from error
-
-        def whole(parts: Any, lead: int) -> Any:
-            """The pieces side by side, after what was there before."""
-            joined = parts[0] if len(parts) == 1 else jax.numpy.concatenate(parts, axis=lead)
-            return joined.reshape(*joined.shape[:lead], *shape)
-
-        last, lost, kept, read = zip(*pieces, strict=True)
+        clock = Clock(rule, _reader(before, None))
+        table = clock.table(t)
+        varying = {name: table[name] for name in clock.schedules}
+        for k, step in enumerate(t.tolist() if varying else ()):
+            _tell_schedules(rule, clock, {n: column[k] for n, column in varying.items()}, step, warned, 5)
+        if rule.counts:
+            varying["t"] = t.astype(real)
+        try:
+            last, lost, kept, read = scan(tuple(state), clock.constants, varying, t)
+        except jax.errors.JAXTypeError as error:
+            raise RuleError(
+                f"JAX cannot trace grad or a step of {rule.name} ({str(error).splitlines()[0]}); write "
+                "it with jax.numpy, or start from a NumPy array."
+            ) from error
         slots = {
-            name: jax.numpy.concatenate([values, whole(parts, 1)])
-            for (name, values), *parts in zip(before.slots.items(), *kept, strict=True)
+            name: jax.numpy.concatenate([values, new[1:]]) if len(values) > 1 else new
+            for (name, values), new in zip(before.slots.items(), kept, strict=True)
         }
         queries: Any = before.queries
-        if reading and read[0] is not None:
-            more = whole(read, read[0].ndim - last[0][0].ndim)
-            queries = jax.numpy.concatenate([queries, more]) if len(queries) else more
-    date = np.concatenate(lost).reshape(on.dates.shape) if on.dates.ndim else np.asarray(lost[0])
+        if read is not None:
+            queries = jax.numpy.concatenate([queries, read]) if len(queries) else read
+    date = np.asarray(lost)
     dates = np.where(np.isinf(on.dates) & (date > 0), date, on.dates)
-    return slots, queries, dates, [whole(parts, 0) for parts in zip(*last, strict=True)]
+    return slots, queries, dates, list(last)
 
 
 def _precision(*state: Any) -> AbstractContextManager[Any]:
@@ -456,17 +450,57 @@ def _precision(*state: Any) -> AbstractContextManager[Any]:
 
 @functools.lru_cache(maxsize=16)
 def _scan(
-    rule: Rule, oracle: Callable[[Any], Any], every: int, names: tuple[str, ...], reading: bool, axes: int
+    rule: Rule,
+    oracle: Callable[[Any], Any],
+    every: int,
+    names: tuple[str, ...],
+    reading: bool,
+    axes: int,
+    length: int,
 ) -> Any:
     """The compiled loop: (slots, constants, letters of each step, t) to (slots, dates, records, queries).
 
-    The carry has the coordinates first, each in one piece.
+    The cells go through in blocks of `length`, one after another, or at once where it is 0. The carry has the
+    coordinates first, each in one piece.
     """
     import jax
 
     xp, lax, tree = jax.numpy, jax.lax, jax.tree
 
     @jax.jit  # type: ignore[untyped-decorator]
+    def blocks(start: Any, constants: Any, varying: Any, t: Any) -> Any:
+        grid = start[0].shape[: start[0].ndim - axes]
+        cells = math.prod(grid)
+        if not 0 < length < cells:
+            return scan(start, constants, varying, t)
+        size = -(-length // 16) * 16  # in whole vectors
+        count = -(-cells // size)
+
+        def cut(array: Any, lead: int) -> Any:
+            """The blocks first; the last cell fills up the last of them."""
+            before, after = array.shape[:lead], array.shape[array.ndim - axes :]
+            row = xp.broadcast_to(array, before + grid + after).reshape(*before, cells, *after)
+            ends = [(0, (count * size - cells) * (axis == lead)) for axis in range(row.ndim)]
+            filled = xp.pad(row, ends, mode="edge")
+            return xp.moveaxis(filled.reshape(*before, count, size, *after), lead, 0)
+
+        def joined(array: Any, lead: int) -> Any:
+            array = xp.moveaxis(array, 0, lead)
+            before, after = array.shape[:lead], array.shape[lead + 2 :]
+            row = array.reshape(*before, count * size, *after)
+            return lax.slice_in_dim(row, 0, cells, axis=lead).reshape(before + grid + after)
+
+        def block(at: Any) -> Any:
+            state, fixed, now = at
+            return scan(state, {**constants, **fixed}, {**varying, **now}, t)
+
+        fixed = {n: cut(v, 0) for n, v in constants.items() if xp.ndim(v)}
+        now = {n: cut(v, 1) for n, v in varying.items() if xp.ndim(v) > 1}
+        last, date, kept, read = lax.map(block, (tuple(cut(s, 0) for s in start), fixed, now))
+        if read is not None:
+            read = joined(read, read.ndim - axes - 2)
+        return tuple(joined(s, 0) for s in last), joined(date, 0), [joined(k, 1) for k in kept], read
+
     def scan(start: Any, constants: Any, varying: Any, t: Any) -> Any:
         shape, turned = start[0].shape, axes == 1 < start[0].ndim
 
@@ -520,10 +554,12 @@ def _scan(
         if len(left[1]):
             carry, (_, more) = block(carry, left)
             asked = [xp.concatenate([a, b[None]]) for a, b in zip(asked, more, strict=True)]
+        first = [start[rule.slots.index(n)][None] for n in names]
+        kept = [xp.concatenate(rows) for rows in zip(first, kept, strict=True)]
         queries = asked[0] if len(asked) == 1 else xp.stack(asked, axis=1) if asked else None
         return tuple(map(outward, carry[0])), carry[1], kept, queries
 
-    return scan
+    return blocks
 
 
 # --- NumPy ------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def test_a_run_in_jax_is_the_run_in_numpy(rule, every, record, monkeypatch):
     rule = on_a_grid(rule)
     if rule.step_letters + rule.momentum_letters != (last,):  # a schedule beside the grid
         rule = rule.at(**{last: linear_ramp(rule.setting[last] / 2, rule.setting[last], 5)})
-    monkeypatch.setattr("momentum_lib.runner._PIECE", 17)
+    monkeypatch.setattr("momentum_lib.runner._BLOCK", 17)
     with jax.enable_x64(True):
         start = jax.numpy.array(START)
     ours = run(rule, problem.grad, START, 8, every=every, record=record)
@@ -126,6 +126,14 @@ def test_a_run_in_jax_is_the_run_in_numpy(rule, every, record, monkeypatch):
         np.testing.assert_allclose(theirs.slots[name], values, 1e-9, 1e-9)
     if record is None:
         np.testing.assert_allclose(theirs.queries, ours.queries, 1e-9, 1e-9)
+
+
+def test_a_schedule_over_the_grid_is_cut_with_it_in_jax(monkeypatch):
+    jax, eta = pytest.importorskip("jax"), 0.05 * np.linspace(0.1, 1, 35).reshape(5, 7)
+    monkeypatch.setattr("momentum_lib.runner._BLOCK", 17)
+    rule = heavy_ball.at(eta=lambda t: eta / t, gamma=0.5)
+    ours, theirs = (run(rule, PLANE[-1].grad, start, 8) for start in (START, jax.numpy.array(START)))
+    np.testing.assert_allclose(theirs.theta, ours.theta, 1e-5, 1e-6)
 
 
 def test_jax_keeps_its_types_and_counts_divergence():
