@@ -58,7 +58,8 @@ def close(rule: Rule, lam: Any) -> Loop:
         drift = (A - np.eye(A.shape[-1])) + lam * back
     if np.iscomplexobj(drift):
         raise RuleError(f"{rule} has complex letters, and noise here is about real ones; give real numbers.")
-    b, c = (np.broadcast_to(x, drift.shape[:-1]) for x in (b, c))
+    shape = drift.shape[:-1]
+    b, c = (x if x.shape == shape else np.broadcast_to(x, shape) for x in (b, c))
     return Loop(drift, b, c if single else None)
 
 

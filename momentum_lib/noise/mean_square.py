@@ -311,7 +311,7 @@ def mean_square_curve(
             begun[0, t - 1], begun[1, t - 1] = state[..., n], state[..., 0]
             state = (affine(loop) @ state[..., None])[..., 0]
             loop = close(rule.at(t=t + 1), lam)
-        out = np.moveaxis(_entries(affine(loop), state, [n, 0], steps - differ), -1, 1)
+        out = _entries(affine(loop), state, [n, 0], steps - differ)
     mean, square = np.concatenate([begun, out], axis=1) if differ else out
     if not np.isfinite(square).all():
         lost = np.logical_or.accumulate(~np.isfinite(square), axis=0)
@@ -344,7 +344,7 @@ def _orbit(row: Array, leaps: Array, count: int) -> Array:
 
 
 def _entries(step: Array, state: Array, which: list[int], steps: int) -> Array:
-    """Some entries of step^k state for k from 0 to `steps`: (entries, ..., steps + 1).
+    """Some entries of step^k state for k from 0 to `steps`: (entries, steps + 1, ...).
 
     The states that blocks of steps begin with, times what each step of a block reads an entry by.
     """
@@ -363,7 +363,7 @@ def _entries(step: Array, state: Array, which: list[int], steps: int) -> Array:
             _orbit(read, leaps, 1 << level).swapaxes(-1, -2),
             out=out[:, cells, : count << level].reshape(*read.shape[:2], count, -1),
         )
-    return out[..., : steps + 1].reshape(len(which), *state.shape[:-1], steps + 1)
+    return out[..., : steps + 1].swapaxes(1, 2).reshape(len(which), steps + 1, *state.shape[:-1])
 
 
 def noisy_run(
