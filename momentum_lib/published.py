@@ -157,9 +157,13 @@ def _read(raw: Any) -> Value:
 
 def _numbers(values: Any) -> list[float]:
     try:
-        return [float(item) for item in values]
+        several = list(values)
     except TypeError:  # a single number, also NumPy's and SymPy's
-        return [float(values)]
+        several = [values]
+    try:
+        return [float(item) for item in several]
+    except (TypeError, ValueError):
+        raise ValueError(f"{brief(values)} is no number and no sequence of numbers; give one.") from None
 
 
 def _show(numbers: list[float]) -> str:

@@ -134,7 +134,7 @@ def sweep(
     import pandas as pd
 
     rule, measures, axes = a_rule(rule), _measures(measure), _axes(grid)
-    if not (executor is None or hasattr(executor, "submit")):
+    if not (executor is None or hasattr(executor, "submit")) or isinstance(executor, type):
         raise ValueError(f"executor is {brief(executor)}; give one of concurrent.futures, or leave it out.")
     for name, value in rule.setting.items():
         if name in axes and name in rule._set:
@@ -362,6 +362,10 @@ def _axes(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 
 def _start(problem: Any, theta0: npt.ArrayLike | None) -> npt.NDArray[Any]:
+    if isinstance(problem, type):
+        raise ValueError(
+            f"the problem is the class {problem.__name__}; give one of it, {problem.__name__}()."
+        )
     if theta0 is not None:
         return numbers("theta0", theta0)
     inner = problem

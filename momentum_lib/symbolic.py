@@ -77,13 +77,12 @@ def _letters(rule: Rule) -> dict[str, Any]:
 
 def _expression(value: Any, what: str) -> Any:
     """A SymPy expression in plain symbols: `gamma` is a symbol here, never the gamma function."""
-    if isinstance(value, str):
-        return formula(value, _symbol, _rational)
+    number = formula(value, _symbol, _rational) if isinstance(value, str) else value
     try:
-        number = _rational(value)
+        number = _rational(number)
     except (sympy.SympifyError, TypeError):
         number = None
-    if not isinstance(number, sympy.Expr):
+    if not isinstance(number, sympy.Expr) or number.has(sympy.zoo, sympy.nan, sympy.oo):
         raise RuleError(f"{what} is {brief(value)}; a formula takes one number or symbol.")
     return number.xreplace({s: _symbol(s.name) for s in number.free_symbols})
 

@@ -189,7 +189,7 @@ def explore(
     kappa, steps = real("kappa", kappa, least=1), count_of("steps", steps, 1, 1000)
     if not isinstance(spans, Mapping | None):
         raise ValueError(f"spans is {brief(spans)}; give {{letter: (low, high)}}.")
-    given = {n: rising(f"the span of {n}", span).tolist() for n, span in (spans or {}).items()}
+    given = {n: rising(f"the span of {n}", span, 2).tolist() for n, span in (spans or {}).items()}
     if unknown := set(given) - {name for rule in several.values() for name in rule.hyper}:
         raise ValueError(f"spans names {', '.join(map(str, unknown))}, a letter of none of the rules.")
     x, y = start_of(theta0, (2,)).tolist()

@@ -287,6 +287,8 @@ def mean_square_curve(
     cells = loop.b.shape[:-1]
     given = {"sigma": sigma, "theta0": theta0, "variance_ratio": variance_ratio}
     (sigma, theta0, ratio), shape = spreads(cells, **given)
+    if not math.prod(shape):
+        return Moments(*np.empty((2, steps + 1, *shape)))
     refuse_too_large(32 * (steps + 1) * math.prod(shape), "take fewer steps or cells")
     n = len(rule.slots)
     now = np.ones((*shape, n + 1))

@@ -284,7 +284,12 @@ def _columns(
     name: str, data: Mapping[str, ArrayLike] | pd.DataFrame
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One-dimensional columns, thinned where the file would grow too large, and what was done."""
-    arrays = {str(key): np.atleast_1d(np.asarray(data[key])) for key in data}
+    try:
+        arrays = {str(key): np.atleast_1d(np.asarray(data[key])) for key in data}
+    except ValueError:
+        raise ValueError(
+            f"Figure {name} has rows of several lengths in a column; pass real arrays."
+        ) from None
     if not arrays or not all(array.size for array in arrays.values()):
         raise ValueError(f"Figure {name} comes without numbers; pass save the arrays it shows.")
     for key, array in arrays.items():

@@ -168,14 +168,15 @@ def looks_of(rules: Mapping[str, Rule]) -> dict[str, dict[str, Any]]:
     return looks
 
 
-def rising(name: str, values: Any) -> Array:
-    """The places of columns or rows: two or more numbers, each larger than the one before."""
+def rising(name: str, values: Any, most: float = math.inf) -> Array:
+    """The places of columns or rows: from two to `most` numbers, each larger than the one before."""
     try:
         found = reals(name, list(values))
     except TypeError:  # a RuleError is one
         found = np.empty(0)
-    if found.ndim != 1 or len(found) < 2 or not (np.diff(found) > 0).all():
-        raise ValueError(f"{name} is {brief(values)}; give at least two numbers, each above the last.")
+    if found.ndim != 1 or not 2 <= len(found) <= most or not (np.diff(found) > 0).all():
+        count = "two" if most == 2 else "at least two"
+        raise ValueError(f"{name} is {brief(values)}; give {count} numbers, each above the last.")
     return found
 
 

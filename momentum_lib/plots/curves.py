@@ -249,6 +249,8 @@ def plot_training(
             raise ValueError(
                 f"the frame has no column {', '.join(sorted(lost))}; give label, t, seed and {of}."
             )
+        if trainings.duplicated(["label", "t", "seed"]).any():
+            raise ValueError("the frame holds a label, t and seed twice; keep one row of each.")
         trainings = {
             str(label): part.pivot(index="t", columns="seed", values=of)
             for label, part in trainings.groupby("label", sort=False)
@@ -269,11 +271,13 @@ def plot_training(
                     f"the trainings of {label} were recorded at different steps; use one every=."
                 )
             t, values = several[0].t, np.stack([getattr(one, of) for one in several])
+        values = reals(f"the {of} of {label}", values, finite=False)
         values = np.where(np.isfinite(values), values, np.nan)
+        left = ~np.isnan(values).all(axis=0)  # where a seed has not diverged
         look = rule_style(getattr(made[0] if isinstance(made, list | tuple) else made, "rule", label))
-        (line,) = ax.semilogy(t, np.nanmedian(values, axis=0), **look)
-        band = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-        ax.fill_between(t, *band, color=look["color"], alpha=0.2)
+        (line,) = ax.semilogy(t[left], np.nanmedian(values[:, left], axis=0), **look)
+        band = np.nanmin(values[:, left], axis=0), np.nanmax(values[:, left], axis=0)
+        ax.fill_between(t[left], *band, color=look["color"], alpha=0.2)
         label_end(ax, line, label)
         data |= {f"{label}, t": t, label: values.T}
     ax.set(xlabel="updates", ylabel=f"{of} (log scale)")

@@ -311,7 +311,7 @@ def plot_times(
     """
     plane = plane_of(rule)
     fig, ax = axes_for(ax)
-    top = Quadratic(eigenvalues).L
+    top = real("the largest eigenvalue", Quadratic(eigenvalues).L, above=0)
     h, up = plane.spans(across, up)
     count = settling_time if settle else hitting_time
     steps = np.asarray(count(plane.grid(h / top, up), eigenvalues, theta0, tol, cap))

@@ -68,12 +68,12 @@ def plot_path(
     >>> view.data["heavy_ball"].shape
     (31, 2)
     """
-    theta0 = reals("theta0", theta0)
+    several, theta0 = rules_of(rules), reals("theta0", theta0)
     problem, grad = _descended(problem, 2, theta0)
     if problem.dim != 2:
         raise ValueError(f"{problem!r} has {problem.dim} coordinates, and a path is drawn over two.")
     theta0 = start_of(theta0, (2,))
-    runs = {label: run(rule, grad, theta0, steps, rng=rng) for label, rule in rules_of(rules).items()}
+    runs = {label: run(rule, grad, theta0, steps, rng=rng) for label, rule in several.items()}
     looks = looks_of({label: made.rule for label, made in runs.items()})
     minimizers = np.reshape(np.asarray(problem.minimizers, float), (-1, 2))
     box = _box(problem, [r.theta for r in runs.values()], minimizers, xlim, ylim)
@@ -135,13 +135,13 @@ def plot_error(
     """
     if not isinstance(of, str) or of not in ("distance", "gap"):
         raise ValueError(f'of is {brief(of)}; give "distance" or "gap".')
-    theta0 = reals("theta0", theta0)
+    several, theta0 = rules_of(rules), reals("theta0", theta0)
     problem, grad = _descended(problem, theta0.size, theta0)
     theta0 = start_of(theta0, (problem.dim,))
     if np.array_equal(theta0, problem.minimizer):
         raise ValueError(f"theta0={theta0.tolist()} is the minimizer, and no error shows; start elsewhere.")
     data: dict[str, Any] = {"t": np.arange(count_of("steps", steps, 0, 10**7) + 1)}
-    several, looks, fig, ax = canvas_for(rules, ax)
+    looks, (fig, ax) = looks_of(several), axes_for(ax)
     for label, rule in several.items():
         made = run(rule, grad, theta0, steps, rng=rng)
         with np.errstate(all="ignore"):
@@ -252,7 +252,9 @@ def _box(
     low, high = points.min(axis=0), points.max(axis=0)
     pad = 0.12 * np.maximum(high - low, 0.25 * ((high - low).max() or 8.0))
     found = [(float(a), float(b)) for a, b in zip(low - pad, high + pad, strict=True)]
-    given = [span if span is None else tuple(rising(n, span)) for n, span in (("xlim", xlim), ("ylim", ylim))]
+    given = [
+        span if span is None else tuple(rising(n, span, 2)) for n, span in (("xlim", xlim), ("ylim", ylim))
+    ]
     return (given[0] or found[0], given[1] or found[1])
 
 
