@@ -415,7 +415,11 @@ async def _run_cells(
         record_timing=False,
         coalesce_streams=False,  # minutes for one long line: `normalize` does it
         store_widget_state=False,
-        extra_arguments=["--log-level=CRITICAL"],  # what a cell meets, its output tells
+        extra_arguments=[
+            "--log-level=CRITICAL",  # what a cell meets, its output tells
+            # The layout fills a figure, so there is nothing to crop, and no drawing that finds out how much.
+            "--InlineBackend.print_figure_kwargs={'bbox_inches': None}",
+        ],
     )
     if sys.platform == "linux":  # elsewhere a process that has loaded libraries may not fork, or cannot
         manager = client.create_kernel_manager()

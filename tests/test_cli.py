@@ -282,6 +282,14 @@ def test_a_kernel_has_imported_what_several_notebooks_import_and_run_nothing(roo
     assert one == two and (one[0], *one[2:]) == (["numpy"], None, True)
 
 
+def test_a_picture_is_shown_as_large_as_its_figure(root):
+    write(root, "01_one", "import matplotlib.pyplot as plt\nplt.subplots(figsize=(3, 2));")
+    assert main(["reproduce"]) == 0
+    (output,) = nbformat.read(root / "notebooks" / "01_one.ipynb", 4).cells[1].outputs
+    picture = io.BytesIO(base64.b64decode(output.data["image/png"]))
+    assert matplotlib.image.imread(picture).shape[:2] == (200, 300)
+
+
 # ------------------------------------------------------------------------------------------------ faults
 
 
