@@ -288,7 +288,7 @@ def _torch_descent(name: str, eta: Any, gamma: Any, start: Any, steps: int) -> A
 
 
 def training(size: int) -> Contest:
-    """1,000 steps of a classifier with two layers of `size`; a bare scan of optax.sgd, and its two records."""
+    """1,000 steps of a classifier with layers of `size`, and two records; a bare scan of optax.sgd."""
     from momentum_lib import heavy_ball
 
     contest: Contest = {}

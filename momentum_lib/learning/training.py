@@ -332,7 +332,8 @@ def data_apart(function: Callable[..., Any]) -> Callable[..., Any]:
     programs: dict[Any, Any] = {}
 
     def called(*given: Any) -> Any:
-        leaves, shape = jax.tree.flatten(jax.tree.map(jax.numpy.asarray, given))
+        leaves, shape = jax.tree.flatten(given)
+        leaves = [leaf if isinstance(leaf, jax.Array) else jax.numpy.asarray(leaf) for leaf in leaves]
         key = shape, *((leaf.shape, leaf.dtype) for leaf in leaves)
         if key not in programs:
             fresh = lambda *given: function(*given)  # noqa: E731 - JAX keeps traces by the function
