@@ -287,8 +287,6 @@ def mean_square_curve(
     cells = loop.b.shape[:-1]
     given = {"sigma": sigma, "theta0": theta0, "variance_ratio": variance_ratio}
     (sigma, theta0, ratio), shape = spreads(cells, **given)
-    if not math.prod(shape):
-        return Moments(*np.empty((2, steps + 1, *shape)))
     refuse_too_large(32 * (steps + 1) * math.prod(shape), "take fewer steps or cells")
     n = len(rule.slots)
     now = np.ones((*shape, n + 1))
@@ -307,7 +305,7 @@ def mean_square_curve(
 
     differ = steps if clock.varies else min(steps, int(rule.has_first_step))  # steps unlike those after
     with np.errstate(all="ignore"):
-        state = (now[..., :, None] * now[..., None, :]).reshape(*shape, -1)
+        state = (now[..., :, None] * now[..., None, :]).reshape(*shape, (n + 1) ** 2)
         begun = np.empty((2, differ, *shape))
         for t in range(1, differ + 1):
             begun[0, t - 1], begun[1, t - 1] = state[..., n], state[..., 0]
