@@ -148,6 +148,20 @@ def test_a_folder_that_cannot_be_written_is_refused(place, capsys, out, message)
 
 # ------------------------------------------------------------------------------------------- grading
 
+
+@pytest.mark.parametrize(
+    "option, value, message",
+    [
+        ("--jobs", "0", "--jobs is 0; give a whole number of at least 1"),
+        ("--seconds", "-1", "--seconds is -1.0; give one finite number above 0"),
+        ("--seconds", "nan", "--seconds is nan"),
+    ],
+)
+def test_jobs_and_seconds_that_grade_nothing_are_refused(place, capsys, option, value, message):
+    assert main(["course", "grade", str(place), option, value]) == 2
+    assert message in capsys.readouterr().err
+
+
 FUNCTIONS = {
     "02.3": "def my_ball(m, c, dt):\n    d = m + c * dt / 2\n    return dt**2 / d, (m - c * dt / 2) / d",
     "04.3": "@rule\ndef flat_rule(theta, v, grad, *, eta, gamma):\n"

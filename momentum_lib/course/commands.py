@@ -111,8 +111,10 @@ def _grade(options: argparse.Namespace, known: list[Exercise]) -> int:
         raise ValueError(
             f"Grading needs {error.name}: a system that can fork, as Linux, macOS or WSL."
         ) from None
+    from momentum_lib.clock import count_of, real
     from momentum_lib.course.sheets import Assignment
 
+    jobs, seconds = count_of("--jobs", options.jobs, 1), real("--seconds", options.seconds, above=0)
     assignment = Assignment.read(options.folder)
     chosen = choose(assignment.exercises, known)
     granted = sandbox.guards()
@@ -124,8 +126,8 @@ def _grade(options: argparse.Namespace, known: list[Exercise]) -> int:
             print(f"{outcome.student}: {outcome.points} of {len(chosen)}" + (f"; {notes}" if notes else ""))
 
     outcomes = grading.grade(
-        options.folder, assignment, chosen, jobs=options.jobs,
-        limits=sandbox.Limits(options.seconds), finished=finished,
+        options.folder, assignment, chosen, jobs=jobs,
+        limits=sandbox.Limits(seconds), finished=finished,
     )  # fmt: skip
     print(f"{len(outcomes)} students: {options.folder}/grades.csv, {options.folder}/feedback/ID.html")
     return 0
