@@ -85,8 +85,9 @@ _COMPILED: Final = {
 #: Where Matplotlib draws in a notebook, as the kernel will say.
 _INLINE: Final = "module://matplotlib_inline.backend_inline"
 
-#: Packages that start no threads and keep nothing of the notebook that uses them: what may be imported once.
-_SHARED: Final = frozenset({"matplotlib", "numpy", "pandas", "scipy", "sympy"})
+#: Packages that may be imported once: they start no threads, and their import asks nothing of the notebook.
+#: pandas asks whether it is in one, and cuts its tables where it is not.
+_SHARED: Final = frozenset({"matplotlib", "numpy", "scipy", "sympy"})
 
 #: Seconds between two looks at how far a campaign is.
 LOOK: Final = 1.0

@@ -270,10 +270,10 @@ def test_two_runs_at_once_end_well_and_leave_what_one_leaves(root):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux")
 def test_a_kernel_has_imported_what_several_notebooks_import_and_run_nothing(root):
-    look = "import os, sys\nnames = 'numpy', 'sympy', 'jax', 'momentum_lib'\n"
+    look = "import os, sys\nnames = 'numpy', 'pandas', 'sympy', 'jax', 'momentum_lib'\n"
     look += "[n for n in names if n in sys.modules], os.getppid(), globals().get('left'), '' in sys.path"
-    write(root, "01_one", look, "import numpy, sympy, jax\nleft = numpy.random.rand()")
-    write(root, "02_two", look, "import numpy, jax\nleft = numpy.random.rand()")
+    write(root, "01_one", look, "import numpy, pandas, sympy, jax\nleft = numpy.random.rand()")
+    write(root, "02_two", look, "import numpy, pandas, jax\nleft = numpy.random.rand()")
     assert main(["reproduce", "--jobs", "1"]) == 0
     one, two = (
         ast.literal_eval(nbformat.read(file, 4).cells[1].outputs[0].data["text/plain"])
