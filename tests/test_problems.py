@@ -181,7 +181,7 @@ class TestQuadratic:
             ({"eigenvalues": 2.0}, "shape"),
             ({"eigenvalues": [1, np.nan]}, "nan"),
             ({"eigenvalues": [1, 1j]}, "real numbers"),
-            ({"eigenvalues": [[1], [1, 2]]}, "real numbers"),
+            ({"eigenvalues": [[1], [1, 2]]}, "an array of numbers"),
             ({"eigenvalues": [1, -0.5]}, "-0.5"),
             ({"matrix": [[1, 2], [3, 4]]}, "transpose by 1"),
             ({"matrix": [[1, 2], [2, 1]]}, "eigenvalue -1;"),

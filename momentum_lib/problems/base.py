@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from momentum_lib.clock import brief
+from momentum_lib.clock import brief, reals
 from momentum_lib.parts import namespace
 
 if TYPE_CHECKING:
@@ -184,16 +184,10 @@ def like(array: Array, theta: Array) -> Array:
 
 def finite(name: str, given: npt.ArrayLike | None, ndim: int, size: int | None = None) -> Array:
     """A float copy, refused unless it has `ndim` axes, is not empty (or has this `size`) and is finite."""
-    try:
-        array = np.array(given)
-        array = array.astype(float, casting="unsafe" if array.dtype == object else "same_kind")
-    except (TypeError, ValueError, OverflowError):  # complex numbers, texts, rows of different lengths
-        raise ValueError(f"{name} is no array of real numbers; give one.") from None
+    array: Array = reals(name, given)
     if array.ndim != ndim or array.size == 0 or (size is not None and array.shape != (size,) * ndim):
         wanted = f"{ndim} axes, not empty" if size is None else str((size,) * ndim)
         raise ValueError(f"{name} has shape {array.shape}; give {wanted}.")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} has the entry {array[~np.isfinite(array)][0]}; give finite numbers.")
     return array
 
 
