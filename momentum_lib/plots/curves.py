@@ -228,6 +228,8 @@ def plot_training(
 ) -> Picture:
     """Draw training curves: the median over the seeds, and from the least to the largest as a band.
 
+    What has diverged counts as infinite in the median, or the seeds left would flatter their rule.
+
     Parameters
     ----------
     trainings : mapping of label to trainings, or DataFrame
@@ -273,9 +275,10 @@ def plot_training(
             t, values = several[0].t, np.stack([getattr(one, of) for one in several])
         values = reals(f"the {of} of {label}", values, finite=False)
         values = np.where(np.isfinite(values), values, np.nan)
-        left = ~np.isnan(values).all(axis=0)  # where a seed has not diverged
+        middle = np.median(np.nan_to_num(values, nan=np.inf), axis=0)
+        left = np.isfinite(middle)
         look = rule_style(getattr(made[0] if isinstance(made, list | tuple) else made, "rule", label))
-        (line,) = ax.semilogy(t[left], np.nanmedian(values[:, left], axis=0), **look)
+        (line,) = ax.semilogy(t[left], middle[left], **look)
         band = np.nanmin(values[:, left], axis=0), np.nanmax(values[:, left], axis=0)
         ax.fill_between(t[left], *band, color=look["color"], alpha=0.2)
         label_end(ax, line, label)
