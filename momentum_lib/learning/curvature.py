@@ -28,7 +28,7 @@ def sharpness(task: Task, theta: Array, batch: Any = None, tol: float = 1e-3) ->
     batch : optional
         As ``task.draw`` gives it; one is drawn if left out, which is the full batch where there is no other.
     tol : float
-        Relative accuracy.
+        Relative accuracy, above 0.
 
     Returns
     -------
