@@ -161,8 +161,9 @@ class Wire:
             message = self.receive()
             if "verb" in message:
                 self.answer(message)
-            elif "raised" in message:
-                raise ValueError(str(message["raised"])[:300])
+            elif "raised" in message:  # an error of the same name: a check may tell it
+                kind, told = message["raised"]
+                raise type(str(kind)[:60], (ValueError,), {})(str(told)[:300])
             elif "value" in message:
                 return self.decode(message["value"])
             else:
@@ -176,7 +177,7 @@ class Wire:
         except Lost:
             raise
         except BaseException as error:
-            self.send({"raised": f"{type(error).__name__}: {error}"[:300]})
+            self.send({"raised": [type(error).__name__, str(error)[:300]]})
         else:
             self.send({"value": made})
 
