@@ -285,13 +285,13 @@ def _stepped(before: Run, end: int, rng: np.random.Generator | None, warned: set
         # Where theta is a scalar, NumPy returns scalars: give them back their (empty) shape.
         asarray = np.asarray
         asked: list[Array] = []
-        oracle = on.grad
+        oracle, new = on.grad, isinstance(getattr(on.grad, "__self__", None), Problem)
 
         def ask(x: Any) -> Array:
             x = asarray(x, dtype)
             seen = x.view()
             seen.flags.writeable = False
-            gradient = _gradient(oracle, seen, dtype)
+            gradient = _gradient(oracle, seen, dtype, new)
             asked.append(x)
             return gradient
 
@@ -337,13 +337,15 @@ def _stepped(before: Run, end: int, rng: np.random.Generator | None, warned: set
             part(whole)[...] = value
 
     length = _together(on, grid, state[0], _PIECE)
+    # Once it has freed so large a block, glibc keeps those of a step, whose pages else come anew each time.
+    np.empty(16 * _PIECE)
     for cells in [slice(low, low + length) for low in range(0, dates.size, length)] if length else [None]:
         stretch(cells)
     return slots, queries, dates, last
 
 
 #: Entries of theta that NumPy steps in one piece: the slots and what a step makes of them stay in cache.
-_PIECE: Final = 2**15
+_PIECE: Final = 2**17
 
 #: And a program of JAX: its steps cost little besides their arithmetic, so that they stay in the innermost.
 _BLOCK: Final = 5 * 2**8
@@ -565,8 +567,8 @@ def _scan(
 # --- NumPy ------------------------------------------------------------------------------------------
 
 
-def _gradient(oracle: Callable[[Any], Any], x: Array, dtype: Any) -> Array:
-    """What an oracle answers, as an array that is nobody else's."""
+def _gradient(oracle: Callable[[Any], Any], x: Array, dtype: Any, new: bool) -> Array:
+    """What an oracle answers, as an array that is nobody else's: a copy, unless it is known to be new."""
     try:
         answer = oracle(x)
     except ValueError as error:
@@ -578,7 +580,8 @@ def _gradient(oracle: Callable[[Any], Any], x: Array, dtype: Any) -> Array:
     if hasattr(answer, "toarray"):
         raise RuleError("grad returned a sparse matrix; return an array, .toarray() of it.")
     try:
-        gradient = _cast("what grad returned", answer, dtype)
+        own = new and type(answer) is np.ndarray and answer.dtype == dtype
+        gradient: Array = answer if own else _cast("what grad returned", answer, dtype)
     except RuleError:
         if not isinstance(answer, tuple):
             raise

@@ -19,6 +19,7 @@ from momentum_lib.problems import (
     Logistic,
     Minibatch,
     Noisy,
+    Problem,
     Quadratic,
     Rosenbrock,
 )
@@ -335,8 +336,14 @@ def test_nobodys_arrays_are_touched():
     theta0[0] = 7.0
     assert made.theta.tolist() == [[1, 2], [0.5, 1], [0.25, 0.5]]
     rule = RULES["pid"].at(k_p=0.1, k_i=0.1, k_d=0.1, beta=0.5)
-    again = run(rule, lambda x: np.multiply(x, [1.0, 3.0], out=buffer), START, 9)
-    assert np.array_equal(again.theta, run(rule, BOWL.grad, START, 9).theta)
+
+    def slope(x):
+        return np.multiply(x, [1.0, 3.0], out=buffer.reshape(x.shape) if x.size == 2 else None)
+
+    own = Problem.from_function(lambda x: x @ x, 2, lambda x: slope(x) if x.ndim > 1 else 1 * slope(x))
+    for grad in (slope, own.grad):
+        again = run(rule, grad, START, 9)
+        assert np.array_equal(again.theta, run(rule, BOWL.grad, START, 9).theta)
 
 
 # --- recording ----------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ class _Lifted:
             if axis is None:
                 out = np.array([self._one(x) for x in flat])
             else:
-                out = xp.asarray(f(xp.moveaxis(flat, -1, axis)))
+                out = xp.array(f(xp.moveaxis(flat, -1, axis)))  # a copy: f may use its own again
                 out = xp.moveaxis(out, axis, -1) if self.shape else out
         return out.reshape(points.shape[:-1] + self.shape)
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from momentum_lib.clock import count_of, real
 from momentum_lib.parts import namespace
-from momentum_lib.problems.base import Array, Problem, finite, like
+from momentum_lib.problems.base import Array, Problem, by_rows, finite, like
 
 __all__ = ["Beale", "DoubleWell", "Himmelblau", "MultiWell", "Rastrigin", "Rosenbrock", "Saddle"]
 
@@ -40,10 +40,15 @@ class Rosenbrock(Problem):
         return (100 * (after - before**2) ** 2 + (1 - before) ** 2).sum(axis=-1)
 
     def _grad(self, theta: Array) -> Any:
-        x = theta.T
-        rise = x[1:] - x[:-1] ** 2
-        down, up = -400 * x[:-1] * rise - 2 * (1 - x[:-1]), 200 * rise
-        return namespace(theta).concatenate([down[:1], down[1:] + up[:-1], up[-1:]]).T
+        x = theta.T[:-1]
+        rise = theta.T[1:] - x**2
+        steep, turn = -400 * x * rise, 2 * (1 - x)
+        return by_rows(
+            theta,
+            ("subtract", steep[:1], turn[:1]),
+            ("add", steep[1:] - turn[1:], 200 * rise[:-1]),
+            ("multiply", rise[-1:], 200),
+        )
 
 
 class Beale(Problem):
@@ -69,11 +74,13 @@ class Beale(Problem):
         return sum(r**2 for r, _ in residuals)
 
     def _grad(self, theta: Array) -> Any:
-        x, y = theta.T
+        x, y = theta.T[:1], theta.T[1:]
         square, (r, a), (s, b), (t, c) = self._residuals(x, y)
-        along_x = 2 * (r * a + s * b + t * c)
-        along_y = 2 * x * (r + 2 * y * s + 3 * square * t)
-        return namespace(theta).stack([along_x, along_y]).T
+        return by_rows(
+            theta,
+            ("multiply", r * a + s * b + t * c, 2),
+            ("multiply", 2 * x, r + 2 * y * s + 3 * square * t),
+        )
 
 
 class Himmelblau(Problem):
@@ -103,9 +110,9 @@ class Himmelblau(Problem):
         return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
 
     def _grad(self, theta: Array) -> Any:
-        x, y = theta.T
+        x, y = theta.T[:1], theta.T[1:]
         first, second = 2 * (x**2 + y - 11), 2 * (x + y**2 - 7)
-        return namespace(theta).stack([2 * x * first + second, first + 2 * y * second]).T
+        return by_rows(theta, ("add", 2 * x * first, second), ("add", first, 2 * y * second))
 
 
 class Rastrigin(Problem):
