@@ -30,7 +30,7 @@ MAY_LOAD = [
 #: What single rooms may load besides.
 ALSO = {
     "course": {"numpy", "scipy", "matplotlib", "pandas", "sympy", "mistune", "latex2mathml"},
-    "execution": {"nbclient", "nbformat", "psutil"},
+    "execution": {"jupyter_client", "nbclient", "nbformat", "psutil"},
     "conversions": {"sympy"},
     "identification": {"sympy"},
     "symbolic": {"sympy"},
