@@ -375,12 +375,12 @@ def _fork_kernels(modules: list[str]) -> None:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)  # the pipe is not the kernel's
-        (_, _, _, *arguments), folder, environment = json.loads(line)  # python -m ipykernel_launcher ...
+        command, folder, environment = json.loads(line)
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
         parent = f"--IPKernelApp.parent_handle={os.getppid()}"  # to end with it; read in vain at the import
-        return kernelapp.launch_new_instance([*arguments, parent])
+        return kernelapp.launch_new_instance([*command[command.index("-f") :], parent])
 
 
 class _Forking(LocalProvisioner):
