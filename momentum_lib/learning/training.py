@@ -43,7 +43,7 @@ _MOST = 2**31 - 1  # steps: JAX counts them in 32 bits
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What a training recorded; on a grid of shape S, each number below the rows is an array of shape S.
+    """What a training recorded, or a grid of trainings of shape S.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Training:
     measured : dict of str to (rows, *S) array
         What `measure` found, by its name; nan where theta is not finite.
     theta : array or tree of arrays
-        The last iterate, as ``task.start`` gave the first, S in front.
+        The last iterate, as ``task.start`` gave the first; on a grid each array has S in front.
     slots : dict of str to array or tree of arrays
         All slots after the last step: NumPy arrays, or JAX's where they lie on several devices.
     seconds : float
