@@ -381,9 +381,9 @@ class TestMuon:
                 optax.contrib.scale_by_muon(beta=0.0, eps=1e-7, nesterov=False), optax.scale(-0.02),
             )  # fmt: skip
             theta = start = jax.numpy.array(np.random.default_rng(0).standard_normal(shape))
-            state = theirs.init(theta)
+            state, update = theirs.init(theta), jax.jit(theirs.update)  # not compiled anew at each step
             for _ in range(30):
-                updates, state = theirs.update(self.pull(theta), state, theta)
+                updates, state = update(self.pull(theta), state, theta)
                 theta = optax.apply_updates(theta, updates)
         mine = run(muon.at(eta=0.02), self.pull, np.array(start), 30).theta[-1]
         assert mine == pytest.approx(np.array(theta), rel=1e-12, abs=1e-13)

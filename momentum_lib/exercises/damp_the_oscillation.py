@@ -11,9 +11,9 @@ from momentum_lib.clock import real
 from momentum_lib.definition import Rule
 from momentum_lib.exercises.verdict import checked
 from momentum_lib.oscillation import critical_gamma, damping, measure_overshoot
+from momentum_lib.problems import Quadratic
 from momentum_lib.rules import heavy_ball
-from momentum_lib.runner import run
-from momentum_lib.spectrum import spectral_radius
+from momentum_lib.spectrum import closed_form, spectral_radius
 
 __all__ = ["check_damper", "check_energy_limit", "check_overshoot"]
 
@@ -44,7 +44,6 @@ def check_damper(own: Rule, *, gamma: float = 0.9) -> str | None:
         )
     curvatures = np.array([0.1, 0.001])
     pair = heavy_ball.at(eta=1.0, gamma=gamma), own.at(eta=1.0, gamma=gamma)
-    theta = [run(each, lambda x: curvatures * x, np.ones(2), 3000).theta for each in pair]
     slow, slow_own = (float(spectral_radius(each, curvatures[1])) for each in pair)
     if not slow_own < 1:
         return f"at eta lam = {curvatures[1]:g} it does not converge: {slow_own:.4g} a step."
@@ -53,6 +52,7 @@ def check_damper(own: Rule, *, gamma: float = 0.9) -> str | None:
             f"on flat ground it leaves {slow_own:.5f} of the error a step, heavy ball {slow:.5f}: too much "
             "friction there. What tells steep from flat is how the gradient changes along the velocity."
         )
+    theta = (closed_form(each, Quadratic(curvatures), np.ones(2), 3000) for each in pair)
     past, past_own = (float(measure_overshoot(each).largest[0]) for each in theta)
     if not past_own <= 2 / 3 * past:
         side = "no less than" if past_own > past - 1e-9 else "still more than two thirds of"

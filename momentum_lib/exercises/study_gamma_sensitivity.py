@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -72,6 +73,13 @@ _MARGINS: dict[str, Callable[[float], float]] = {
 }
 
 
+@functools.cache
+def _best_and_limit(name: str, mu: float, L: float) -> tuple[float, float]:
+    """The best eta of a rule, and eta lam at the edge with the momentum that goes with it."""
+    best = minimax(RULES[name], mu, L).setting
+    return float(best["eta"]), float(stability_limit(RULES[name].at(gamma=best["gamma"])))
+
+
 @checked("the faster of the two stands nearer to the edge.")
 def check_margin(margin: Callable[[Rule, float, float], float]) -> str | None:
     """Whether ``margin(rule, mu, L)`` is the share by which eta may grow at the rule's best setting."""
@@ -79,9 +87,8 @@ def check_margin(margin: Callable[[Rule, float, float], float]) -> str | None:
         return "hand in a function of rule, mu and L."
     for name, mu, L in (("nesterov", 0.01, 1.0), ("heavy_ball", 0.01, 1.0), ("nesterov", 0.2, 4.0)):
         rule, kappa = RULES[name], L / mu
-        best = minimax(rule, mu, L).setting
-        limit = float(stability_limit(rule.at(gamma=best["gamma"])))
-        true, said = limit / L / best["eta"] - 1, float(margin(rule, mu, L))
+        eta, limit = _best_and_limit(name, mu, L)
+        true, said = limit / L / eta - 1, float(margin(rule, mu, L))
         if abs(said - true) < 1e-4:
             continue
         start = f"{name} at mu = {mu:g}, L = {L:g}: you say {said:.4g}"
@@ -90,7 +97,7 @@ def check_margin(margin: Callable[[Rule, float, float], float]) -> str | None:
                 return f"{start}, which {hint}."
         if abs(said - (true + 1)) < 1e-4:
             return f"{start}, the ratio; by which fraction may eta grow?"
-        if abs(said - (limit / best["eta"] - 1)) < 1e-4:
+        if abs(said - (limit / eta - 1)) < 1e-4:
             return f"{start}; stability_limit is in units of eta·lam, so divide it by L."
         return f"{start}, and it diverges beyond {true:.4g}."
     return None
