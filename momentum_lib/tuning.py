@@ -22,6 +22,7 @@ from momentum_lib.definition import Promise, Rule, RuleError, is_schedule
 from momentum_lib.oscillation import trace_and_det
 from momentum_lib.spectrum import probe, spectral_radius
 from momentum_lib.spectrum.probing import radius_of_quadratic, read, stack_columns, trace_det
+from momentum_lib.spectrum.stability import trusted
 
 __all__ = [
     "BestEta",
@@ -624,11 +625,9 @@ def minimax(rule: Rule, mu: float, L: float) -> Rule:
 
 
 def _true_rate(rule: Rule, names: Sequence[str], mu: float, L: float) -> float:
-    """`worst_rate`; 1 or more where it hangs on the last digits of the letters, and so is none."""
-    digit = 1e-14 * np.vstack([np.zeros(len(names)), np.eye(len(names)), -np.eye(len(names))])
-    letters = {name: rule.setting[name] * (1 + part) for name, part in zip(names, digit.T, strict=True)}
-    rates = np.atleast_1d(worst_rate(rule.at(**letters), mu, L))
-    return float(rates[0] if 1 - rates.max() > 0.8 * (1 - rates[0]) else max(1.0, rates.max()))
+    """`worst_rate`, where it can be trusted."""
+    setting = {name: rule.setting[name] for name in names}
+    return trusted(setting, lambda letters: worst_rate(rule.at(**letters), mu, L))
 
 
 def _search(rule: Rule, mu: float, L: float, scale: Callable[[float], _Scale]) -> Rule:

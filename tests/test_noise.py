@@ -25,6 +25,7 @@ from momentum_lib.noise import (
 )
 from momentum_lib.problems import Noisy, Quadratic
 from momentum_lib.rules import (
+    accsgd,
     bias_corrected,
     gradient_descent,
     heavy_ball,
@@ -312,6 +313,12 @@ def test_kidambi_table(rule, c, kappa, time):
     assert tuned.base is rule and tuned.free == () and tuned.kind == "asymptotic"
     assert mean_square_radius(tuned, [1, 1 / kappa], 2 * c - 1).max() == tuned.rate
     run(tuned, Quadratic([1, 1 / kappa]).grad, np.ones(2), 1)
+
+
+def test_a_rate_that_hangs_on_last_digits_is_not_promised():
+    tuned = mean_square_minimax(accsgd, [1, 1 / 100], 5.0)  # its letters cancel where they are small
+    curves = mean_square_curve(tuned, np.array([1, 1 / 100]), 0.0, 1.0, 2000, variance_ratio=5.0).square
+    assert (curves[-1] / curves[1000]).max() ** 1e-3 == pytest.approx(tuned.rate, rel=1e-3)
 
 
 def test_minimax_knows_a_step_size_by_what_it_does_and_keeps_what_is_set():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from momentum_lib.noise.covariance import lyapunov, query_variance
 from momentum_lib.noise.loops import Array, Loop, close, on_pairs, spreads
 from momentum_lib.runner import generator, refuse_too_large
 from momentum_lib.spectrum import spectral_radius, stability_limit
+from momentum_lib.spectrum.stability import trusted
 
 __all__ = [
     "Moments",
@@ -153,8 +154,10 @@ def mean_square_limit(rule: Rule, variance_ratio: Any) -> Any:
 def mean_square_minimax(rule: Rule, eigenvalues: Sequence[float], variance_ratio: Any) -> Rule:
     """The rule at the setting with the least worst `mean_square_radius` over some eigen-directions.
 
-    Numeric, not a theorem: a fixed sample of settings, then a descent from the best few. A step size is
-    sought between 1e-4 and 1e4 over the largest eigenvalue, any other free letter between 0 and 1.
+    Numeric, not a theorem: a fixed sample of settings, then descents from the best, until as many as there
+    are free letters come to the same. A step size is sought between 1e-4 and 1e4 over the largest eigenvalue,
+    any other free letter between 0 and 1. A rate of 1 or more stands where none was found, or only one that
+    hangs on the letters' last digits.
 
     Parameters
     ----------
@@ -194,10 +197,18 @@ def mean_square_minimax(rule: Rule, eigenvalues: Sequence[float], variance_ratio
         if np.ndim(value):
             raise RuleError(f"{rule} holds {name} at an array, and this finds one setting; call it for each.")
     found = _search(rule, lam, ratio) if rule.free else rule
-    rate = float(mean_square_radius(found, lam, ratio).max())
+    setting = {name: found.setting[name] for name in rule.free}
+    rate = trusted(setting, lambda letters: _radii(rule, letters, lam, ratio).max(axis=-1))
     how = "numerical minimax of the mean-square radius over the eigenvalues"
     square = "E (theta_t - minimizer)^2 on quadratics with these eigenvalues"
     return found.promising(Promise(rate, how, "asymptotic", "minimax", square))
+
+
+def _radii(rule: Rule, letters: Mapping[str, Any], lam: Array, ratio: Array) -> Any:
+    """The radius on every eigen-direction, which is the last axis."""
+    return mean_square_radius(
+        rule.at(**{n: np.asarray(v)[..., None] for n, v in letters.items()}), lam, ratio
+    )
 
 
 def _search(rule: Rule, lam: Array, ratio: Array) -> Rule:
@@ -213,9 +224,12 @@ def _search(rule: Rule, lam: Array, ratio: Array) -> Rule:
         letters = np.where(steps, np.exp(u) / lam.max(), expit(u))
         return {name: letters[..., k] for k, name in enumerate(rule.free)}
 
+    def rate(u: Array) -> float:
+        return trusted(values(u), lambda letters: _radii(rule, letters, lam, ratio).max(axis=-1))
+
     def log_times(u: Array) -> Any:
         """The logarithm of 1/(1 - radius), a line beyond where that ends, on every eigen-direction."""
-        radius = mean_square_radius(rule.at(**{n: v[..., None] for n, v in values(u).items()}), lam, ratio)
+        radius = _radii(rule, values(u), lam, ratio)
         left = 1 - radius
         return np.where(left > 1e-9, -np.log(np.maximum(left, 1e-9)), radius - 1 + 9 * math.log(10))
 
@@ -230,8 +244,11 @@ def _search(rule: Rule, lam: Array, ratio: Array) -> Rule:
     edge = np.where(steps, math.log(1e4), 12.0)
     sample = qmc.scale(qmc.Halton(count, scramble=False).random(1024 * count + 1)[1:], -edge, edge)
     worst = log_times(sample).max(axis=-1)
-    ends = [
-        minimize(
+    ends: list[tuple[float, Array]] = []
+    for k in np.argsort(worst, kind="stable"):
+        if rate(sample[k]) >= 1:
+            continue  # what looks fast and hangs on last digits leads nowhere
+        end = minimize(
             lambda x: x[-1],
             [*sample[k], worst[k]],
             jac=lambda x: np.eye(count + 1)[-1],
@@ -240,9 +257,11 @@ def _search(rule: Rule, lam: Array, ratio: Array) -> Rule:
             constraints={"type": "ineq", "fun": lambda x: x[-1] - log_times(x[:-1]), "jac": slopes},
             options={"ftol": 1e-13, "maxiter": 100},
         ).x[:-1]
-        for k in np.argsort(worst, kind="stable")[:4]
-    ]
-    best = values(min(ends, key=lambda u: float(log_times(u).max())))
+        ends.append((rate(end), end))
+        left = 1 - np.array([reached for reached, _ in ends])
+        if len(ends) == 4 * count or sum(left > (1 - 1e-9) * left.max()) >= max(2, count):
+            break  # so many starts came to the best
+    best = values(min(ends, key=lambda end: end[0])[1] if ends else sample[np.argmin(worst)])
     return rule.at(**{name: float(value) for name, value in best.items()})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -226,3 +226,18 @@ def _limit_searched(a: Array, b: Array, c: Array, d: Array) -> float:
     while low < (middle := (low + high) / 2) < high:
         low, high = (middle, high) if _radius(a, b, c, d, middle) < 1 else (low, middle)
     return float(low)
+
+
+def trusted(setting: Mapping[str, float], rates: Callable[[dict[str, Array]], Any]) -> float:
+    """A rate at a setting; 1 or more where it hangs on the last digits of the letters, and so is none.
+
+    Parameters
+    ----------
+    setting : mapping of letter to number
+    rates : function
+        From the letters as (cells,) arrays to the rates there.
+    """
+    digit = 1e-14 * np.vstack([np.zeros(len(setting)), np.eye(len(setting)), -np.eye(len(setting))])
+    letters = {name: value * (1 + part) for (name, value), part in zip(setting.items(), digit.T, strict=True)}
+    found = np.atleast_1d(rates(letters))
+    return float(found[0] if 1 - found.max() > 0.8 * (1 - found[0]) else max(1.0, found.max()))
