@@ -422,11 +422,19 @@ async def _run_cells(
             "--InlineBackend.print_figure_kwargs={'bbox_inches': None}",
         ],
     )
-    if sys.platform == "linux":  # elsewhere a process that has loaded libraries may not fork, or cannot
+    for tries_left in (1, 0):
         manager = client.create_kernel_manager()
-        manager.provisioner = _Forking(kernel_spec=manager.kernel_spec, parent=manager)
-        manager.provisioner.fork = fork
-    return await client.async_execute(env=os.environ | variables)
+        if sys.platform == "linux":  # elsewhere a process that has loaded libraries may not fork, or cannot
+            manager.provisioner = _Forking(kernel_spec=manager.kernel_spec, parent=manager)
+            manager.provisioner.fork = fork
+        try:
+            await client.async_start_new_kernel(env=os.environ | variables)
+            await client.async_start_new_kernel_client()
+            break
+        except RuntimeError:  # the ports it was told may have been taken in between
+            if not tries_left:
+                raise
+    return await client.async_execute()
 
 
 def normalize(node: nbformat.NotebookNode) -> nbformat.NotebookNode:

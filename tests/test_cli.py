@@ -19,6 +19,7 @@ import matplotlib.image
 import nbformat
 import psutil
 import pytest
+from jupyter_client import AsyncKernelManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import momentum_lib
@@ -280,6 +281,25 @@ def test_a_kernel_has_imported_what_several_notebooks_import_and_run_nothing(roo
         for file in sorted((root / "notebooks").glob("*.ipynb"))
     )
     assert one == two and (one[0], *one[2:]) == (["numpy"], None, True)
+
+
+@pytest.mark.parametrize(("deaths", "status"), [(1, 0), (2, 1)])
+def test_a_kernel_that_does_not_come_up_is_started_once_more(root, capsys, monkeypatch, deaths, status):
+    start_kernel = AsyncKernelManager.start_kernel
+
+    async def start(self, **told):
+        nonlocal deaths
+        deaths -= 1
+        await start_kernel(self, **told)
+        if deaths >= 0:
+            os.kill(self.provisioner.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(AsyncKernelManager, "start_kernel", start)
+    write(root, "01_one", "1")
+    assert main(["reproduce"]) == status
+    assert (
+        ("failed in" in (out := capsys.readouterr().out)) == ("Kernel died before replying" in out) == status
+    )
 
 
 def test_a_picture_is_shown_as_large_as_its_figure(root):
