@@ -297,9 +297,7 @@ def test_a_kernel_that_does_not_come_up_is_started_once_more(root, capsys, monke
     monkeypatch.setattr(AsyncKernelManager, "start_kernel", start)
     write(root, "01_one", "1")
     assert main(["reproduce"]) == status
-    assert (
-        ("failed in" in (out := capsys.readouterr().out)) == ("Kernel died before replying" in out) == status
-    )
+    assert ("Kernel died before replying" in capsys.readouterr().out) == status
 
 
 def test_a_picture_is_shown_as_large_as_its_figure(root):
