@@ -285,7 +285,8 @@ def _stepped(before: Run, end: int, rng: np.random.Generator | None, warned: set
         # Where theta is a scalar, NumPy returns scalars: give them back their (empty) shape.
         asarray = np.asarray
         asked: list[Array] = []
-        oracle, new = on.grad, isinstance(getattr(on.grad, "__self__", None), Problem)
+        oracle, owner = on.grad, getattr(on.grad, "__self__", None)
+        new = isinstance(owner, Problem) and type(owner).__module__.startswith("momentum_lib.problems.")
 
         def ask(x: Any) -> Array:
             x = asarray(x, dtype)
@@ -568,7 +569,7 @@ def _scan(
 
 
 def _gradient(oracle: Callable[[Any], Any], x: Array, dtype: Any, new: bool) -> Array:
-    """What an oracle answers, as an array that is nobody else's: a copy, unless it is known to be new."""
+    """What an oracle answers, as an array that is nobody else's: a copy, unless it is `new` as ours are."""
     try:
         answer = oracle(x)
     except ValueError as error:

@@ -341,7 +341,14 @@ def test_nobodys_arrays_are_touched():
         return np.multiply(x, [1.0, 3.0], out=buffer.reshape(x.shape) if x.size == 2 else None)
 
     own = Problem.from_function(lambda x: x @ x, 2, lambda x: slope(x) if x.ndim > 1 else 1 * slope(x))
-    for grad in (slope, own.grad):
+
+    class Bowl(Problem):
+        minimizer, _value = np.zeros(2), None
+
+        def _grad(self, theta):
+            return slope(theta)
+
+    for grad in (slope, own.grad, Bowl().grad):
         again = run(rule, grad, START, 9)
         assert np.array_equal(again.theta, run(rule, BOWL.grad, START, 9).theta)
 

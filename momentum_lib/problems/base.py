@@ -25,8 +25,8 @@ class Problem(ABC):
     """A differentiable function of the last axis, with its minimizers and its range of curvature.
 
     A subclass sets `minimizer`, and `mu` and `L` where they are finite, and writes ``_value`` and ``_grad``
-    for an array of numbers whose last axis has been checked, ``_grad`` a new array each time; with the
-    functions of its `namespace`, it runs under JAX too. `from_function` makes one of a plain function.
+    for an array of numbers whose last axis has been checked; with the functions of its `namespace`, it runs
+    under JAX too. `from_function` makes one of a plain function.
 
     Attributes
     ----------
