@@ -49,6 +49,7 @@ def mine(theta, m, grad, *, lr, mu):
 
 mine = Rule(mine)
 AT = mine.at(lr=1.0, mu=0.5)
+ON_A_GRID = SimpleNamespace(rule=AT.at(lr=np.ones(2)), t=np.zeros(1), error=np.ones((1, 2)))
 TWIN = heavy_ball.at(eta=1.0, gamma=0.5)  # the same steps
 BOWL = Quadratic([0.1, 1.0])
 GRID = {"across": [0.1, 1.0, 2.0], "up": [0.1, 0.5, 0.9]}
@@ -248,10 +249,15 @@ def test_the_error_of_a_rule_that_is_not_linear_has_no_rate():
     assert "adam" in data and "adam, rate" not in data and "mine, rate" in data
 
 
-@pytest.mark.parametrize("kind", [list, tuple])
+def on_a_grid(seeds):
+    seeds = list(seeds)
+    return SimpleNamespace(rule=AT, t=seeds[0].t, error=np.stack([made.error for made in seeds], axis=-1))
+
+
+@pytest.mark.parametrize("kind", [list, tuple, on_a_grid])
 def test_several_seeds_of_a_training_are_one_line_of_a_frame_or_a_list(kind):
     errors = {0: [1.0, 0.5, np.inf], 1: [1.0, np.inf, np.inf]}  # the median is finite at the start alone
-    made = kind(SimpleNamespace(t=np.arange(3), error=error) for error in errors.values())
+    made = kind(SimpleNamespace(rule=AT, t=np.arange(3), error=np.array(e)) for e in errors.values())
     rows = [("a", t, seed, error[t]) for seed, error in errors.items() for t in range(3)]
     frame = pd.DataFrame(rows, columns=["label", "t", "seed", "error"])
     for trainings in ({"a": made}, frame):
@@ -370,6 +376,7 @@ def path(f=lambda x: x @ x, start=(2.0, 1.0), **more):
         (lambda: plot_rate(mine, 2, 1), "0 < mu <= L"),
         (lambda: plot_atlas(mine, steps=1), "steps is 1"),
         (lambda: plot_training({}), "no training to draw in {}"),
+        (lambda: plot_training({"a": ON_A_GRID}), "a holds several settings"),
         (lambda: plot_training({"a": 3}), "a is 3 without error"),
     ],
 )  # fmt: skip

@@ -233,8 +233,8 @@ def plot_training(
     Parameters
     ----------
     trainings : mapping of label to trainings, or DataFrame
-        What `train` returns, one or several seeds a label; or a frame with columns ``label``, ``t``,
-        ``seed`` and `of`.
+        What `train` returns, of one seed or of several, or a list of it; or a frame with columns
+        ``label``, ``t``, ``seed`` and `of`.
     of : {"error", "loss"}
         What is drawn.
     ax : Axes, optional
@@ -242,7 +242,7 @@ def plot_training(
     Raises
     ------
     ValueError
-        Seeds of one label that were recorded at different steps.
+        Seeds of one label that were recorded at different steps; several settings under one label.
     """
     if not isinstance(of, str):
         raise ValueError(f'of is {brief(of)}; give "error" or "loss".')
@@ -272,7 +272,10 @@ def plot_training(
                 raise ValueError(
                     f"the trainings of {label} were recorded at different steps; use one every=."
                 )
-            t, values = several[0].t, np.stack([getattr(one, of) for one in several])
+            if any(np.ndim(value) for one in several for value in one.rule.setting.values()):
+                raise ValueError(f"{label} holds several settings; give each a label of its own.")
+            t = several[0].t
+            values = np.concatenate([getattr(one, of).reshape(len(t), -1).T for one in several])
         values = reals(f"the {of} of {label}", values, finite=False)
         values = np.where(np.isfinite(values), values, np.nan)
         middle = np.median(np.nan_to_num(values, nan=np.inf), axis=0)
