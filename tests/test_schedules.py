@@ -49,8 +49,8 @@ def test_every_schedule_is_what_it_says(spelled):
     assert pickle.loads(pickle.dumps(schedule)) == schedule
     if "correction" not in spelled:
         assert repr(schedule) == spelled
-    for t in (0, -3, [1, 0]):
-        with pytest.raises(ValueError, match=r"is asked for step (0|-3); the first step is t = 1"):
+    for t in (0, -3, [1, 0], np.inf):
+        with pytest.raises(ValueError, match=r"is asked for step (0|-3|inf); the first step is t = 1"):
             schedule(t)
     theta = run(heavy_ball.at(eta=0.1, gamma=schedule), Quadratic([1.0]).grad, [1.0], 30).theta
     assert np.isfinite(theta).all()
@@ -94,7 +94,7 @@ def test_the_cosine_is_optaxs_and_pytorchs():
 # --- Nesterov -----------------------------------------------------------------------------------------
 
 
-def test_the_sequence_is_the_recursion():
+def test_the_sequence_is_the_recursion(monkeypatch):
     t, values = 1.0, nesterov_sequence()(T)
     for gamma in values[1:]:
         after = (1 + (1 + 4 * t * t) ** 0.5) / 2
@@ -102,6 +102,10 @@ def test_the_sequence_is_the_recursion():
         t = after
     with pytest.raises(ValueError, match="nesterov_sequence is a table up to step 10000000, got 1e"):
         nesterov_sequence()(1e30)
+    monkeypatch.setattr("momentum_lib.schedules._TABLED", 100)
+    assert nesterov_sequence()(100) == values[99]
+    with pytest.raises(ValueError, match="up to step 100, got 101"):
+        nesterov_sequence()(101)
 
 
 def test_nesterovs_sequence_under_jax_is_that_of_its_table_and_goes_on_beyond():
