@@ -321,6 +321,10 @@ def test_a_rate_that_hangs_on_last_digits_is_not_promised():
     assert (curves[-1] / curves[1000]).max() ** 1e-3 == pytest.approx(tuned.rate, rel=1e-3)
 
 
+def test_the_mean_square_minimax_finds_what_is_stable_where_no_sample_is():
+    assert mean_square_minimax(qhm, [1, 1 / 100], 3e4).rate == pytest.approx(0.99999446, rel=1e-8)
+
+
 def test_minimax_knows_a_step_size_by_what_it_does_and_keeps_what_is_set():
     ours, theirs = (
         mean_square_minimax(rule, [1.0, 0.1], 0.1) for rule in (heavy_ball, ball_in_other_letters)

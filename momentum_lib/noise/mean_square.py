@@ -218,7 +218,7 @@ def _search(rule: Rule, lam: Array, ratio: Array) -> Rule:
     from scipy.stats import qmc
 
     steps = np.array([name in rule.step_letters for name in rule.free])
-    count = len(steps)
+    count, endless = len(steps), 9 * math.log(10)
 
     def values(u: Array) -> dict[str, Any]:
         letters = np.where(steps, np.exp(u) / lam.max(), expit(u))
@@ -231,7 +231,7 @@ def _search(rule: Rule, lam: Array, ratio: Array) -> Rule:
         """The logarithm of 1/(1 - radius), a line beyond where that ends, on every eigen-direction."""
         radius = _radii(rule, values(u), lam, ratio)
         left = 1 - radius
-        return np.where(left > 1e-9, -np.log(np.maximum(left, 1e-9)), radius - 1 + 9 * math.log(10))
+        return np.where(left > 1e-9, -np.log(np.maximum(left, 1e-9)), radius - 1 + endless)
 
     # E[M S M'] keeps the cone of covariances, so its largest eigenvalue is real and smooth in the settings:
     # minimize s under s >= log time on every direction, with differences for slopes, all in one call.
@@ -246,8 +246,8 @@ def _search(rule: Rule, lam: Array, ratio: Array) -> Rule:
     worst = log_times(sample).max(axis=-1)
     ends: list[tuple[float, Array]] = []
     for k in np.argsort(worst, kind="stable"):
-        if rate(sample[k]) >= 1:
-            continue  # what looks fast and hangs on last digits leads nowhere
+        if worst[k] < endless and rate(sample[k]) >= 1:
+            continue  # what looks stable and hangs on last digits leads nowhere
         end = minimize(
             lambda x: x[-1],
             [*sample[k], worst[k]],
